@@ -1,0 +1,1 @@
+"""The NIC itself, in Amaranth."""

@@ -1,0 +1,1 @@
+"""What the standards define: header words, one's complement sums, hashes."""

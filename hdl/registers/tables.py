@@ -1,0 +1,138 @@
+"""Tables of the transmit path: their sizes and the fields of a row, least significant first.
+
+::
+
+    vport ── VPORTS ── vnet ─┬─ EXACT (vnet, MAC) ─┬─ tunnel ── TUNNELS ── profile ─┬─ PROFILES
+                             └─ WILDCARD (vnet) ───┘                                └─ TEMPLATES
+
+A row is written in one cycle, so that no packet sees half of one.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+VPORTS = 64
+VNETS = 64
+TUNNELS = 64
+PROFILES = 16
+UPLINK_TUNNEL = TUNNELS  # the row behind the last tunnel: the bare uplink, an encapsulation of no bytes
+UPLINK_PROFILE = PROFILES
+TUNNEL_ROWS = 2 * TUNNELS
+PROFILE_ROWS = 2 * PROFILES
+TEMPLATE_BYTES = 128
+
+VPORT_BITS = 6
+VNET_BITS = 6
+TUNNEL_BITS = 7
+PROFILE_BITS = 5
+
+EXACT_WAYS = 4
+EXACT_ROWS = 32  # rows a way: 128 places for 64 entries
+EXACT_ROW_BITS = 5
+
+
+class Table(IntEnum):
+    """Which table a write goes to."""
+
+    VPORT = 0
+    WILDCARD = 1
+    EXACT = 2  # row = way * EXACT_ROWS + row
+    TUNNEL = 3
+    PROFILE = 4
+    TEMPLATE = 5  # row = profile * (TEMPLATE_BYTES / width) + beat
+    SEQUENCE = 6  # the next GRE sequence number of a tunnel
+
+
+Fields = Mapping[str, int]
+"""Name to width in bits, least significant field first."""
+
+VPORT_FIELDS: Fields = {"valid": 1, "vnet": VNET_BITS}
+
+ROUTE_FIELDS: Fields = {
+    "valid": 1,
+    "drop": 1,  # the entry says drop
+    "tunnel": TUNNEL_BITS,  # UPLINK_TUNNEL: the bare uplink
+}
+
+EXACT_FIELDS: Fields = {**ROUTE_FIELDS, "vnet": VNET_BITS, "mac": 48}
+
+TUNNEL_FIELDS: Fields = {
+    "profile": PROFILE_BITS,
+    "next_hop": 48,  # destination MAC, first byte most significant
+    "remote": 128,  # address, first byte most significant; IPv4 in the upper 32 bits
+    "key": 64,  # as KEY_0 .. KEY_3 of OuterPatch, KEY_0 most significant (a 32-bit key in the upper 32 bits)
+    "remote_sum": 16,  # one's complement sum of the remote address
+    "key_sum": 16,  # one's complement sum of the key's words that the template patches in
+}
+
+PROFILE_FIELDS: Fields = {
+    "words": 7,  # 16-bit words of the template; 0: the bare uplink
+    "tunnelled": 1,  # takes an outer IP ID
+    "ipv6": 1,  # the outer header is IPv6
+    "pipe": 1,  # DSCP from `dscp`, else from the inner packet (RFC 2983)
+    "dscp": 6,
+    "l4_checksum": 1,  # an outer checksum that covers the payload: UDP, GRE or STT
+    "pseudo": 1,  # it has a pseudo-header: UDP and STT
+    "udp": 1,  # it is UDP: the length is in it twice, and 0 is sent as 0xFFFF
+    "sequence": 1,  # GRE sequence number
+    "stt": 1,
+    "stt_frame": 1,  # STT frame mode: cut behind the STT header
+    "strip_tag": 1,  # take the outermost 0x8100 tag out of the frame
+    "forbid_tag": 1,  # drop frames in which a tag remains (NVGRE)
+    "max_length": 14,  # largest inner packet, bytes; uplink: without its layer-2 header
+    "stt_capacity": 14,  # STT frame mode: bytes of STT frame a packet
+    "length_add": 16,  # outer IP length field = bytes after the template + this (mod 2**16)
+    "l4_length_add": 16,  # UDP length, or the STT header's TCP length in the pseudo-header, likewise
+    "ip_sum": 16,  # sum of the outer IPv4 header's constant words (no TOS word, length, ID, remote)
+    "l4_sum": 16,  # sum of the outer checksum's constant words (protocol and local address of the pseudo-header, ports...)
+}
+
+SEQUENCE_FIELDS: Fields = {"next": 32}
+
+
+def row_bits(fields: Fields) -> int:
+    """Width of a row in bits."""
+    return sum(fields.values())
+
+
+def pack(fields: Fields, values: Mapping[str, int]) -> int:
+    """A row as an integer. Raises ValueError for an unknown field or a value that does not fit."""
+    unknown = set(values) - set(fields)
+    if unknown:
+        raise ValueError(f"no field {sorted(unknown)[0]!r}; the fields are {', '.join(fields)}")
+    row, at = 0, 0
+    for name, width in fields.items():
+        value = int(values.get(name, 0))
+        if not 0 <= value < 1 << width:
+            raise ValueError(f"{name} is {value}; it must fit {width} bits")
+        row |= value << at
+        at += width
+    return row
+
+
+def pack_template_row(words: list[tuple[int, int]], width: int) -> int:
+    """One beat of a template: `width` // 2 pairs of (word, OuterPatch code), first word first.
+
+    The row holds the data bytes (byte 0 of the beat in the lowest 8 bits) and above them a 5-bit code a word.
+    """
+    row = 0
+    for lane, (word, code) in enumerate(words):
+        row |= (word >> 8 | (word & 0xFF) << 8) << (16 * lane)
+        row |= code << (8 * width + 5 * lane)
+    return row
+
+
+# Exact match: each way's row number is five parities of the key, `vnet << 48 | mac`. Random odd-weight masks, so that
+# keys that differ in a few low bits (as MAC addresses do) spread over all rows.
+EXACT_HASH_MASKS: tuple[tuple[int, ...], ...] = (
+    (0x2B992DDFA23249, 0x15D24FB8C1B37D, 0x30A9C5E2F719AB, 0x0E6B3D94A8C5D1, 0x39F1A247D60B3F),
+    (0x1C4E8A63B5F297, 0x2F07D95B6E1CA9, 0x0B53E7C94D82F5, 0x36D82F1A7C4B63, 0x19A5C3F06BE74D),
+    (0x3D16B4E9572CA3, 0x07F8925DC3E16B, 0x2A4DC7138FB965, 0x1369FE4CA7D85B, 0x2CB5013EF8964F),
+    (0x0D7A6CF3914E2B, 0x31C45B8ED7A379, 0x269F18D2B64CE7, 0x1AE37705FC9B4D, 0x35087DA9C2F61F),
+)
+
+
+def exact_row(way: int, vnet: int, mac: int) -> int:
+    """The row of `way` in which an exact forwarding entry may lie."""
+    key = vnet << 48 | mac
+    return sum(((key & mask).bit_count() & 1) << bit for bit, mask in enumerate(EXACT_HASH_MASKS[way]))

@@ -1,0 +1,78 @@
+"""A FIFO in block RAM with a registered output."""
+
+from amaranth import Module, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Fifo(wiring.Component):
+    """First in, first out, through a block RAM and its output register.
+
+    ::
+
+        i ──> [ memory ] ──> [ q ] ──> [ register ] ──> o
+
+    Ports: `write`/`i` (no ready: the writer keeps to `space`), stream `o`, `space`.
+    `space` is registered: true while at least `margin` entries are free, counting what was written up to three cycles
+    ago; a writer of latency n from its decision to its write needs margin >= n + 4.
+
+    Latency: 4 cycles. Throughput: one entry a cycle. Back-pressure: `space`. Writing to a full FIFO is the writer's
+    bug; the entry is lost.
+
+    Parameters
+    ----------
+    shape : of an entry
+    depth : entries, a power of two
+    margin : entries that must be free for `space`
+    """
+
+    def __init__(self, *, shape, depth: int, margin: int):
+        if depth & (depth - 1) or depth <= 0:
+            raise ValueError(f"depth is {depth}; it must be a power of two")
+        if not 0 < margin < depth:
+            raise ValueError(f"margin is {margin}; it must be between 1 and depth - 1 = {depth - 1}")
+        self.shape, self.depth, self.margin = shape, depth, margin
+        super().__init__({"write": In(1), "i": In(shape), "o": Out(stream.Signature(shape)), "space": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = mem = memory.Memory(shape=self.shape, depth=self.depth, init=[])
+        write_port, read_port = mem.write_port(), mem.read_port()
+
+        tail = Signal(range(self.depth))
+        head = Signal(range(self.depth))
+        level = Signal(range(self.depth + 1))  # entries in memory that are not yet read
+        held = Signal(range(self.depth + 4))  # entries written and not yet popped
+        q_valid = Signal()
+        written = Signal()  # last cycle's write is readable from this cycle on
+
+        move = Signal()
+        read = Signal()
+        m.d.comb += [
+            write_port.addr.eq(tail),
+            write_port.data.eq(self.i),
+            write_port.en.eq(self.write),
+            read_port.addr.eq(head),
+            read_port.en.eq(read),
+            move.eq(~self.o.valid | self.o.ready),
+            read.eq((level != 0) & (~q_valid | move)),
+        ]
+        m.d.sync += written.eq(self.write)
+        with m.If(self.write):
+            m.d.sync += tail.eq(tail + 1)
+        with m.If(read):
+            m.d.sync += head.eq(head + 1)
+        m.d.sync += level.eq(level + written - read)
+        with m.If(move):
+            m.d.sync += [self.o.valid.eq(q_valid), self.o.payload.eq(read_port.data)]
+        with m.If(read | move):
+            m.d.sync += q_valid.eq(read)
+
+        popped = Signal()
+        m.d.sync += [
+            popped.eq(self.o.valid & self.o.ready),
+            held.eq(held + written - popped),
+            self.space.eq(held <= self.depth - self.margin),
+        ]
+        return m
+

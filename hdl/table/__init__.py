@@ -1,0 +1,1 @@
+"""Tables that the data path looks things up in, behind stream interfaces."""

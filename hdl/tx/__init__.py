@@ -1,0 +1,1 @@
+"""The transmit path: parse, forward, segment, encapsulate."""
