@@ -1,0 +1,12 @@
+"""The reference model of the transmit path: what the card must put on the wire, byte for byte.
+
+It is the executable specification: written from the standards, it shares no line with the card, and is itself checked
+against captures of the Linux kernel, scapy and tshark.
+
+::
+
+    frame ── parse ── forward ── segment ── encapsulate ── packets on the wire
+             parse.py  network.py segment.py encapsulate.py (flow.py, outer.py), stt.py
+
+Start at `card.Card.transmit`; `fit` says how large a segment may be so that it fits.
+"""
