@@ -14,24 +14,11 @@ from amaranth.lib import data
 
 from hdl.registers.counters import DropReason
 from hdl.registers.patches import INNER_PATCH_BITS
-from hdl.registers.tables import PROFILE_FIELDS, ROUTE_FIELDS, TUNNEL_FIELDS, VPORT_FIELDS, EXACT_FIELDS, Fields
 from hdl.stream.beat import FRAME_LENGTH_BITS
 
 HEADER_BYTES = 512  # deepest header the parser looks into
 HEADER_WORDS = HEADER_BYTES // 2
 HEADER_WORD_BITS = 9  # 0 .. 256 words, inclusive
-
-
-def struct(fields: Fields) -> data.StructLayout:
-    """The layout of a table row."""
-    return data.StructLayout(dict(fields))
-
-
-VPORT_ROW = struct(VPORT_FIELDS)
-ROUTE_ROW = struct(ROUTE_FIELDS)
-EXACT_ROW = struct(EXACT_FIELDS)
-TUNNEL_ROW = struct(TUNNEL_FIELDS)
-PROFILE_ROW = struct(PROFILE_FIELDS)
 
 
 class Originals(data.Struct):

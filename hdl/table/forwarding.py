@@ -1,0 +1,120 @@
+"""Where a frame goes: the tables behind one lookup stream."""
+
+from amaranth import Module, Mux
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.registers.tables import PROFILE_ROWS, TUNNEL_ROWS, VNETS, VPORT_BITS, VPORTS, Table
+from hdl.stream.fifo import Fifo
+from hdl.stream.pipe import Pipe
+from hdl.table.exact import ExactMatch
+from hdl.table.rows import EXACT_ROW, PROFILE_ROW, ROUTE_ROW, TUNNEL_ROW, VPORT_ROW, table_write
+
+
+class RouteRequest(data.Struct):
+    """Whose frame, and to whom."""
+
+    vport: VPORT_BITS
+    mac: 48  # inner destination MAC, first byte most significant
+
+
+class Route(data.Struct):
+    """What the tables say. `tunnel` and `profile` mean something only where the frame is not to be dropped."""
+
+    known_vport: 1
+    known_route: 1
+    drop: 1  # policy: the entry says drop
+    index: 7  # of the tunnel
+    tunnel: TUNNEL_ROW
+    profile: PROFILE_ROW
+
+
+class ForwardingTables(wiring.Component):
+    """vport to vnet, (vnet, MAC) to a tunnel, the tunnel's row and its profile.
+
+    ::
+
+        request ── VPORT ── hash ── EXACT, WILDCARD ── TUNNEL ── PROFILE ── response
+
+    The on-chip tables: 64 vports, 64 exact entries (cuckoo), a wildcard a vnet, 64 tunnels, 16 profiles. A larger table
+    takes the place of this component: it may answer as late as it likes, but in order.
+
+    Ports: streams `request` and `response`, `table` (writes, one row a cycle, whole rows only).
+    Latency: 19 cycles. Throughput: one lookup a cycle. Back-pressure: on `response`, holds `request`.
+    """
+
+    def __init__(self, *, width: int, depth: int = 64):
+        self.width, self.depth = width, depth
+        super().__init__(
+            {
+                "request": In(stream.Signature(RouteRequest)),
+                "response": Out(stream.Signature(Route)),
+                "table": In(table_write(width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        pipe = Pipe(
+            m, self.request.valid & self.request.ready, vport=self.request.payload.vport, mac=self.request.payload.mac
+        )
+
+        def read(name: str, table: Table, shape, rows: int, address):
+            """Two steps: the memory's, and a register behind it."""
+            m.submodules[name] = mem = memory.Memory(shape=shape, depth=rows, init=[])
+            write_port, read_port = mem.write_port(), mem.read_port()
+            m.d.comb += [
+                write_port.addr.eq(self.table.row),
+                write_port.data.eq(self.table.data),
+                write_port.en.eq(self.table.valid & (self.table.table == table)),
+                read_port.addr.eq(address),
+            ]
+            return read_port.data
+
+        pipe.step()
+        vport = read("vports", Table.VPORT, VPORT_ROW, VPORTS, pipe.vport)
+        pipe.step()
+        pipe.put(known_vport=vport.valid, vnet=vport.vnet)
+        pipe.step()
+
+        m.submodules.exact = exact = ExactMatch()
+        m.d.comb += [
+            exact.valid.eq(pipe.valid),
+            exact.vnet.eq(pipe.vnet),
+            exact.mac.eq(pipe.mac),
+            exact.write.eq(self.table.valid & (self.table.table == Table.EXACT)),
+            exact.row.eq(self.table.row),
+            exact.entry.eq(self.table.data[: EXACT_ROW.size]),
+        ]
+        wildcard = read("wildcards", Table.WILDCARD, ROUTE_ROW, VNETS, pipe.vnet)
+        pipe.step()
+        pipe.put(wildcard=wildcard)
+        for _ in range(exact.latency - 1):
+            pipe.step()
+        pipe.put(
+            known_route=exact.hit | pipe.wildcard.valid,
+            drop=Mux(exact.hit, exact.route.drop, pipe.wildcard.drop),
+            index=Mux(exact.hit, exact.route.tunnel, pipe.wildcard.tunnel),
+        )
+        pipe.step()
+
+        tunnel = read("tunnels", Table.TUNNEL, TUNNEL_ROW, TUNNEL_ROWS, pipe.index)
+        pipe.step()
+        pipe.put(tunnel=tunnel)
+        pipe.step()
+        profile = read("profiles", Table.PROFILE, PROFILE_ROW, PROFILE_ROWS, pipe.tunnel.profile)
+        pipe.step()
+        pipe.put(profile=profile)
+        pipe.step()
+
+        m.submodules.answers = answers = Fifo(shape=Route, depth=self.depth, margin=pipe.cycles + 6)
+        m.d.comb += [
+            self.request.ready.eq(answers.space),
+            answers.write.eq(pipe.valid),
+            *[
+                getattr(answers.i, name).eq(getattr(pipe, name))
+                for name in ("known_vport", "known_route", "drop", "index", "tunnel", "profile")
+            ],
+        ]
+        wiring.connect(m, wiring.flipped(self.response), answers.o)
+        return m

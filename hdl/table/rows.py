@@ -1,0 +1,32 @@
+"""Layouts of table rows, from the one description that the driver shares (`hdl.registers.tables`)."""
+
+from amaranth.lib import data
+
+from hdl.registers import tables
+from hdl.registers.patches import OUTER_PATCH_BITS
+
+
+def row_layout(fields: tables.Fields) -> data.StructLayout:
+    """The layout of a table row."""
+    return data.StructLayout(dict(fields))
+
+
+VPORT_ROW = row_layout(tables.VPORT_FIELDS)
+ROUTE_ROW = row_layout(tables.ROUTE_FIELDS)
+EXACT_ROW = row_layout(tables.EXACT_FIELDS)
+TUNNEL_ROW = row_layout(tables.TUNNEL_FIELDS)
+PROFILE_ROW = row_layout(tables.PROFILE_FIELDS)
+SEQUENCE_ROW = row_layout(tables.SEQUENCE_FIELDS)
+
+
+def template_row(width: int) -> data.StructLayout:
+    """One beat of an outer header's template: bytes, and an `OuterPatch` code for each word."""
+    return data.StructLayout({"data": 8 * width, "codes": data.ArrayLayout(OUTER_PATCH_BITS, width // 2)})
+
+
+def table_write(width: int) -> data.StructLayout:
+    """A row on its way into a table: `data` holds the row in its low bits."""
+    widest = max(
+        template_row(width).size, TUNNEL_ROW.size, PROFILE_ROW.size, EXACT_ROW.size, VPORT_ROW.size, SEQUENCE_ROW.size
+    )
+    return data.StructLayout({"valid": 1, "table": 3, "row": 12, "data": widest})
