@@ -16,6 +16,7 @@ from hdl.registers.counters import DropReason
 from hdl.registers.patches import INNER_PATCH_BITS
 from hdl.stream.beat import FRAME_LENGTH_BITS
 
+REASON_BITS = max(DropReason).bit_length()
 HEADER_BYTES = 512  # deepest header the parser looks into
 HEADER_WORDS = HEADER_BYTES // 2
 HEADER_WORD_BITS = 9  # 0 .. 256 words, inclusive
@@ -75,6 +76,106 @@ def header_beat(width: int) -> data.StructLayout:
 def payload_beat(width: int) -> data.StructLayout:
     """A beat with payload bytes on its way to the summer, in its place in the frame (not realigned)."""
     return data.StructLayout({"data": 8 * width, "error": 1})
+
+
+class Plan(data.Struct):
+    """How one frame leaves: decided once a frame, the same for all its pieces. `c_` fields are constant terms."""
+
+    reason: REASON_BITS  # DropReason; not 0: the frame is dropped here
+    unparsed: 1  # for its counter
+    # pieces: the payload is cut into `first`, `rest`, `rest`, ... bytes
+    payload: FRAME_LENGTH_BITS  # bytes behind the headers, an Ethernet trailer included
+    covered: FRAME_LENGTH_BITS  # of these, bytes that the inner checksum covers (all but the trailer)
+    lane: 6  # byte of the first payload beat at which the payload begins
+    single: 1  # one piece is enough
+    first: FRAME_LENGTH_BITS  # bytes of the first piece at most
+    rest: 16  # bytes of every further piece at most
+    segmented: 1  # pieces are TCP segments, each with inner headers
+    fragmented: 1  # pieces are fragments of an STT frame; only the first has inner headers
+    accecn: 1
+    # inner headers
+    header_row: 16
+    header_words: HEADER_WORD_BITS  # in the ring
+    strip: 1  # the outermost tag is left out
+    kept_words: HEADER_WORD_BITS  # of the headers as they leave: without that tag
+    ipv4: 1  # fill in the IPv4 header checksum
+    complete: 1  # fill in the inner L4 checksum
+    partial: 1  # leave it partial: the folded pseudo-header sum (STT super-frame)
+    udp: 1  # a computed inner checksum of 0 is sent as 0xFFFF
+    original: Originals
+    c_length: 16  # inner IP length = this (+ piece where segmented)
+    c_l4_length: 16  # inner TCP/UDP length, likewise
+    c_pseudo: 16  # sum of the inner pseudo-header without the length
+    c_ip: 16  # sum of the inner IPv4 header without length, ID and checksum
+    c_l4: 16  # sum of the inner L4 header without sequence, flags and checksum
+    c_front: 16  # sum of what lies in front of the inner L4 header, without the IP length (where it counts)
+    c_whole: 16  # sum of the inner L4 header as it leaves (only used where the checksum is not filled in)
+    # outer headers
+    index: 7  # of the tunnel
+    profile: 5
+    words: 7  # of the template
+    tunnelled: 1
+    l4_checksum: 1
+    pseudo: 1
+    outer_udp: 1
+    sequence: 1
+    stt: 1
+    tos: 16  # the word with TOS or traffic class
+    flow_port: 16
+    stt_flags: 16
+    stt_l4_offset: 16
+    stt_mss: 16
+    stt_tci: 16
+    stt_length: 16  # length of the STT frame (+ piece where it is not fragmented)
+    c_outer_length: 16  # outer IP length = this + piece
+    c_outer_l4_length: 16
+    c_outer_ip: 16  # sum of the outer IPv4 header without length and ID
+    c_outer_l4: 16  # sum of the outer L4 and tunnel headers without what differs from packet to packet
+    c_outer_first: 16  # likewise with the key and the STT frame header
+    next_hop: 48
+    key: 64
+    remote: 128
+
+
+class PieceNumbers(data.Struct):
+    """What is counted up from piece to piece and from packet to packet."""
+
+    length: 14  # bytes of payload
+    empty: 1  # no payload: nothing to sum or read
+    first: 1
+    last: 1
+    id: 16  # inner IPv4 identification
+    sequence: 32  # inner TCP sequence
+    offset: 16  # of the fragment in its STT frame, bytes
+    keep: 1  # the next piece begins in this one's last payload beat
+    lane: 6  # byte of the first payload beat at which it begins
+
+
+class Piece(data.Struct):
+    """One packet to be: the frame's plan and the piece's own numbers."""
+
+    plan: Plan
+    numbers: PieceNumbers
+
+
+class CutPlan(data.Struct):
+    """How the summer takes one piece off the payload beats: counted in beats, so that it needs no arithmetic."""
+
+    beats: 14  # beats it touches, less one
+    low: 6  # first byte in its first beat
+    high: 7  # bytes of its last beat up to its end (1 .. width)
+    covered_beats: 14  # full beats in front of the one in which the inner checksum's cover ends
+    covered_high: 7  # bytes of that beat up to the end of the cover (0 .. width)
+    keep: 1  # the last beat also belongs to the next piece
+    discard: 1  # the frame is dropped: take the beats away, write and sum nothing
+
+
+class PieceSum(data.Struct):
+    """What the summer found in a piece."""
+
+    covered: 16  # sum of the bytes that the inner checksum covers
+    trailer: 16  # sum of the others, in their place
+    error: 1  # the frame's descriptor and data disagree
 
 
 class InnerValues(data.Struct):
@@ -144,5 +245,3 @@ class PayloadRecord(data.Struct):
     keep: 1  # the next piece begins in this one's last beat: do not advance over it
     discard: 1  # emit nothing (the frame was found bad): only advance
 
-
-REASON_BITS = max(DropReason).bit_length()

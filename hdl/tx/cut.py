@@ -1,0 +1,169 @@
+"""From a frame's plan to its pieces: one a cycle, from lengths alone."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.registers.counters import DropReason
+from hdl.stream.pipe import Pipe
+from hdl.tx.layouts import CutPlan, Piece, Plan
+
+STT_HEADER = 18
+FIN_PSH = 0x0009
+CWR = 0x0080
+
+
+class Cutter(wiring.Component):
+    """Counts off the pieces of a frame.
+
+    ::
+
+        plan    payload 3500, first 1400, rest 1400
+        piece   │ 1400, first │ 1400 │ 700, last │ next frame ...     one a cycle
+        cut     │ beats, low, high, keep │ ...                        for the summer, counted in beats
+
+    The TCP flags are decided here as well: FIN and PSH on the last segment only, CWR on the first only unless AccECN
+    (RFC 9768). A dropped frame is one piece that the summer throws away.
+
+    Ports: stream `plan`; `go` (room for `latency` + 2 more pieces behind both outputs); `piece_valid`, `piece`;
+    `cut_valid`, `cut`. Latency: `latency` cycles from plan to piece. Throughput: one piece a cycle, no gap between
+    frames.
+
+    Parameters
+    ----------
+    width : bytes a beat
+    """
+
+    latency = 5
+
+    def __init__(self, *, width: int):
+        self.width = width
+        super().__init__(
+            {
+                "plan": In(stream.Signature(Plan)),
+                "go": In(1),
+                "piece_valid": Out(1),
+                "piece": Out(Piece),
+                "cut_valid": Out(1),
+                "cut": Out(CutPlan),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = (self.width - 1).bit_length()
+
+        active = Signal()
+        plan = Signal(Plan)
+        left = Signal(17)  # payload bytes not yet cut
+        size = Signal(17)  # of this piece, if it is not the last
+        two = Signal(18)  # this piece and one more: what is left beyond that is not the last piece
+        first = Signal()
+        last = Signal()
+        lane = Signal(bits)
+        offset = Signal(16)
+        inner_id = Signal(16)
+        sequence = Signal(32)
+
+        new = self.plan.payload
+        emit = active & self.go
+        m.d.comb += self.plan.ready.eq(~active | (self.go & last))
+        with m.If(self.plan.ready):
+            m.d.sync += [
+                active.eq(self.plan.valid),
+                plan.eq(new),
+                left.eq(new.payload),
+                size.eq(new.first),
+                two.eq(new.first + new.rest),
+                first.eq(1),
+                last.eq(new.single),
+                lane.eq(new.lane),
+                offset.eq(Cat(Const(0, 1), new.kept_words) + STT_HEADER),
+                inner_id.eq(new.original.id),
+                sequence.eq(new.original.sequence),
+            ]
+        with m.Elif(emit):
+            m.d.sync += [
+                left.eq(left - size),
+                size.eq(plan.rest),
+                two.eq(Cat(Const(0, 1), plan.rest)),
+                first.eq(0),
+                last.eq(left <= two),
+                lane.eq(lane + size[:bits]),
+                offset.eq(offset + size[:16]),
+                inner_id.eq(inner_id + plan.segmented),
+                sequence.eq(sequence + Mux(plan.segmented, size, 0)),
+            ]
+
+        pipe = Pipe(
+            m,
+            emit,
+            plan=plan,
+            length=Mux(last, left, size),
+            whole=left,
+            first=first,
+            last=last,
+            lane=lane,
+            offset=Mux(first, 0, offset),
+            id=inner_id,
+            sequence=sequence,
+        )
+        pipe.step()
+        pipe.put(
+            end=pipe.length + pipe.lane,
+            covered_end=pipe.plan.covered + pipe.lane,  # only a frame of one piece has a trailer
+            trailer=pipe.plan.covered != pipe.plan.payload,
+            dropped=pipe.plan.reason != DropReason.NONE,
+            empty=pipe.length == 0,
+            clear=Cat(
+                pipe.plan.segmented & ~pipe.last,
+                pipe.plan.segmented & ~pipe.first & ~pipe.plan.accecn,
+            ),
+        )
+        pipe.step()
+        pipe.put(
+            beats_less_one=(pipe.end - 1)[bits:],
+            tail=pipe.end[:bits],
+            covered_end=Mux(pipe.trailer, pipe.covered_end, pipe.end),
+        )
+        flags = pipe.plan.original.tcp_flags
+        cleared = flags & ~(
+            (pipe.clear[0].replicate(16) & FIN_PSH) | (pipe.clear[1].replicate(16) & CWR)
+        )  # fmt: skip
+        plan_out = Signal(Plan)
+        m.d.comb += [plan_out.eq(pipe.plan), plan_out.original.tcp_flags.eq(cleared)]
+        pipe.put(plan=plan_out)
+        pipe.step()
+        keep = (pipe.tail != 0) & ~pipe.last
+        pipe.put(
+            keep=keep,
+            high=Mux(pipe.tail == 0, self.width, pipe.tail),
+            covered_beats=pipe.covered_end[bits:],
+            covered_high=pipe.covered_end[:bits],
+        )
+        pipe.step()
+        m.d.comb += [
+            self.cut_valid.eq(pipe.valid & ~pipe.empty),
+            self.cut.beats.eq(pipe.beats_less_one),
+            self.cut.low.eq(pipe.lane),
+            self.cut.high.eq(pipe.high),
+            self.cut.covered_beats.eq(pipe.covered_beats),
+            self.cut.covered_high.eq(pipe.covered_high),
+            self.cut.keep.eq(pipe.keep),
+            self.cut.discard.eq(pipe.dropped),
+        ]
+        m.d.comb += [
+            self.piece_valid.eq(pipe.valid),
+            self.piece.plan.eq(pipe.plan),
+            self.piece.numbers.length.eq(pipe.length),
+            self.piece.numbers.empty.eq(pipe.empty),
+            self.piece.numbers.first.eq(pipe.first),
+            self.piece.numbers.last.eq(pipe.last),
+            self.piece.numbers.id.eq(pipe.id),
+            self.piece.numbers.sequence.eq(pipe.sequence),
+            self.piece.numbers.offset.eq(pipe.offset),
+            self.piece.numbers.keep.eq(pipe.keep),
+            self.piece.numbers.lane.eq(pipe.lane),
+        ]
+        assert pipe.cycles + 1 == self.latency
+        return m
