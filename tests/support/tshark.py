@@ -1,0 +1,45 @@
+"""Wireshark's word on packets: what it calls malformed, and fields as it reads them."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from tests.support import pcap
+
+CHECKED = ("ip.check_checksum", "tcp.check_checksum", "udp.check_checksum")
+BAD_CHECKSUM = " || ".join(f"{layer}.checksum.status == 0" for layer in ("ip", "tcp", "udp", "gre"))
+# STT looks like TCP: only its heuristic tells them apart. Its own checksum check is wrong, and stays off.
+STT = ("ip.try_heuristic_first", "ipv6.try_heuristic_first")
+
+
+def run(packets: Iterable[bytes], *arguments: str, preferences: Sequence[str] = ()) -> list[str]:
+    """Lines that tshark prints about these packets; skips the test where there is no tshark."""
+    tshark = shutil.which("tshark")
+    if tshark is None:
+        pytest.skip("tshark is not installed")
+    options = [word for name in preferences for word in ("-o", f"{name}:TRUE")]
+    command = [tshark, "-n", "-r", "-", *options, *arguments]
+    done = subprocess.run(command, input=pcap.write(packets), capture_output=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.decode()}")
+    return done.stdout.decode().splitlines()
+
+
+def problems(packets: Iterable[bytes], *, stt: bool = False, inner_tcp: bool = True) -> list[str]:
+    """A line for each packet with a bad checksum at any layer or that is malformed; none if all is well.
+
+    `inner_tcp` False: leave TCP's checksum out, which an STT super-frame does not have.
+    """
+    checked = [name for name in CHECKED if inner_tcp or not name.startswith("tcp")]
+    wanted = f"_ws.malformed || {BAD_CHECKSUM}"
+    return run(packets, "-Y", wanted, preferences=[*checked, *(STT if stt else ())])
+
+
+def fields(packets: Iterable[bytes], *names: str, where: str = "", stt: bool = False) -> list[list[str]]:
+    """For each packet (that fits the display filter `where`) the values of these fields."""
+    words = [word for name in names for word in ("-e", name)]
+    chosen = ["-Y", where] if where else []
+    lines = run(packets, "-T", "fields", *chosen, *words, preferences=STT if stt else ())
+    return [line.split("\t") for line in lines]
