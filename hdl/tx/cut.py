@@ -57,6 +57,7 @@ class Cutter(wiring.Component):
         plan = Signal(Plan)
         left = Signal(17)  # payload bytes not yet cut
         size = Signal(17)  # of this piece, if it is not the last
+        covered = Signal(17)  # bytes not yet cut that the inner checksum covers
         two = Signal(18)  # this piece and one more: what is left beyond that is not the last piece
         first = Signal()
         last = Signal()
@@ -73,6 +74,7 @@ class Cutter(wiring.Component):
                 active.eq(self.plan.valid),
                 plan.eq(new),
                 left.eq(new.payload),
+                covered.eq(new.covered),
                 size.eq(new.first),
                 two.eq(new.first + new.rest),
                 first.eq(1),
@@ -85,6 +87,7 @@ class Cutter(wiring.Component):
         with m.Elif(emit):
             m.d.sync += [
                 left.eq(left - size),
+                covered.eq(Mux(covered > size, covered - size, 0)),
                 size.eq(plan.rest),
                 two.eq(Cat(Const(0, 1), plan.rest)),
                 first.eq(0),
@@ -100,7 +103,7 @@ class Cutter(wiring.Component):
             emit,
             plan=plan,
             length=Mux(last, left, size),
-            whole=left,
+            covered=covered,
             first=first,
             last=last,
             lane=lane,
@@ -111,8 +114,8 @@ class Cutter(wiring.Component):
         pipe.step()
         pipe.put(
             end=pipe.length + pipe.lane,
-            covered_end=pipe.plan.covered + pipe.lane,  # only a frame of one piece has a trailer
-            trailer=pipe.plan.covered != pipe.plan.payload,
+            covered_end=pipe.covered + pipe.lane,
+            trailer=pipe.covered < pipe.length,
             dropped=pipe.plan.reason != DropReason.NONE,
             empty=pipe.length == 0,
             clear=Cat(
@@ -141,8 +144,16 @@ class Cutter(wiring.Component):
             covered_beats=pipe.covered_end[bits:],
             covered_high=pipe.covered_end[:bits],
         )
+        pipe.put(
+            only=pipe.beats_less_one == 0,
+            border=pipe.covered_end[bits:] == 0,
+            summed=~pipe.empty & ~pipe.dropped,
+            totalled=pipe.plan.whole_sum & pipe.first,
+        )
         pipe.step()
         m.d.comb += [
+            self.cut.only.eq(pipe.only),
+            self.cut.border.eq(pipe.border),
             self.cut_valid.eq(pipe.valid & ~pipe.empty),
             self.cut.beats.eq(pipe.beats_less_one),
             self.cut.low.eq(pipe.lane),
@@ -151,12 +162,16 @@ class Cutter(wiring.Component):
             self.cut.covered_high.eq(pipe.covered_high),
             self.cut.keep.eq(pipe.keep),
             self.cut.discard.eq(pipe.dropped),
+            self.cut.first.eq(pipe.first),
+            self.cut.total.eq(pipe.plan.whole_sum & pipe.last),
         ]
         m.d.comb += [
             self.piece_valid.eq(pipe.valid),
             self.piece.plan.eq(pipe.plan),
             self.piece.numbers.length.eq(pipe.length),
             self.piece.numbers.empty.eq(pipe.empty),
+            self.piece.numbers.summed.eq(pipe.summed),
+            self.piece.numbers.totalled.eq(pipe.totalled),
             self.piece.numbers.first.eq(pipe.first),
             self.piece.numbers.last.eq(pipe.last),
             self.piece.numbers.id.eq(pipe.id),

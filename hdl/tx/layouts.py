@@ -109,7 +109,9 @@ class Plan(data.Struct):
     c_ip: 16  # sum of the inner IPv4 header without length, ID and checksum
     c_l4: 16  # sum of the inner L4 header without sequence, flags and checksum
     c_front: 16  # sum of what lies in front of the inner L4 header, without the IP length (where it counts)
-    c_whole: 16  # sum of the inner L4 header as it leaves (only used where the checksum is not filled in)
+    c_header: 16  # sum of the inner L4 header without its checksum
+    checksum: 16  # the inner L4 checksum where it is not filled in: the partial one, or what was there
+    whole_sum: 1  # the inner checksum covers several fragments: wait for the sum of them all
     # outer headers
     index: 7  # of the tunnel
     profile: 5
@@ -142,6 +144,8 @@ class PieceNumbers(data.Struct):
 
     length: 14  # bytes of payload
     empty: 1  # no payload: nothing to sum or read
+    summed: 1  # a PieceSum belongs to it
+    totalled: 1  # a whole frame's sum belongs to it
     first: 1
     last: 1
     id: 16  # inner IPv4 identification
@@ -162,12 +166,16 @@ class CutPlan(data.Struct):
     """How the summer takes one piece off the payload beats: counted in beats, so that it needs no arithmetic."""
 
     beats: 14  # beats it touches, less one
+    only: 1  # it touches one beat only
     low: 6  # first byte in its first beat
     high: 7  # bytes of its last beat up to its end (1 .. width)
     covered_beats: 14  # full beats in front of the one in which the inner checksum's cover ends
+    border: 1  # that one is the first beat
     covered_high: 7  # bytes of that beat up to the end of the cover (0 .. width)
     keep: 1  # the last beat also belongs to the next piece
     discard: 1  # the frame is dropped: take the beats away, write and sum nothing
+    first: 1  # of the frame
+    total: 1  # last piece of a frame whose whole sum is waited for
 
 
 class PieceSum(data.Struct):
