@@ -1,0 +1,142 @@
+"""Every row of a card's tables, and the order in which to write them.
+
+::
+
+    vports off ─▶ templates ─▶ profiles ─▶ tunnels, sequence numbers ─▶ routes ─▶ vports on
+
+Whatever points at a row is written after the row: no frame meets a tunnel that is half written. Rows out of use are
+cleared, so that nothing of an earlier configuration stays. Frames that passed the vport lookup before the first write
+go on as they were routed: let the card run empty before changing a profile or a tunnel in use.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from driver.cuckoo import place
+from driver.network import Destination, Network
+from driver.profiles import Profile, render, tunnel_fields, uplink
+from driver.transport import Transport
+from hdl.registers import tables
+from hdl.registers.tables import Table, pack
+
+MOST_EXACT = 64
+
+
+class TooMany(ValueError):
+    """More of something than the card has room for."""
+
+
+class Write(NamedTuple):
+    """One row of one table."""
+
+    table: Table
+    row: int
+    data: int
+
+
+def program(transport: Transport, network: Network, width: int) -> None:
+    """Tell a card of `width` bytes a beat its whole configuration. Raises TooMany or NoRoom before the first write."""
+    for write in writes(network, width):
+        transport.write_row(*write)
+
+
+def writes(network: Network, width: int) -> list[Write]:
+    """All rows, in order."""
+    check_sizes(network)
+    profiles, profile_of = share_profiles(network)
+    return [
+        *(Write(Table.VPORT, row, 0) for row in range(tables.VPORTS)),
+        *template_rows(profiles, width),
+        *profile_rows(profiles, network.mtu),
+        *tunnel_rows(network, profile_of),
+        *route_rows(network),
+        *vport_rows(network),
+    ]
+
+
+def check_sizes(network: Network) -> None:
+    """Raise TooMany for what the tables cannot hold or a number that they do not have."""
+    exact = sum(mac is not None for _, mac in network.forwarding)
+    for what, number, most in (
+        ("tunnels", len(network.tunnels), tables.TUNNELS),
+        ("exact forwarding entries", exact, MOST_EXACT),
+        ("vports", max(network.vports, default=-1) + 1, tables.VPORTS),
+        (
+            "vnets",
+            max((*network.vports.values(), *(vnet for vnet, _ in network.forwarding)), default=-1) + 1,
+            tables.VNETS,
+        ),
+    ):
+        if number > most:
+            raise TooMany(f"{number} {what}; the card has room for {most}")
+
+
+def share_profiles(network: Network) -> tuple[list[Profile], list[int]]:
+    """The profiles that the tunnels need, each once, and the profile's number for each tunnel."""
+    rendered = [render(tunnel, network.mac) for tunnel in network.tunnels]
+    profiles = list(dict.fromkeys(rendered))
+    if len(profiles) > tables.PROFILES:
+        raise TooMany(
+            f"the tunnels need {len(profiles)} profiles; the card has {tables.PROFILES}. Tunnels share one if they "
+            "differ in nothing but remote, next hop and the key's value"
+        )
+    return profiles, [profiles.index(profile) for profile in rendered]
+
+
+def template_rows(profiles: list[Profile], width: int) -> Iterator[Write]:
+    beats = tables.TEMPLATE_BYTES // width
+    for number in range(tables.PROFILES):
+        rows = profiles[number].rows(width) if number < len(profiles) else [0] * beats
+        for beat, data in enumerate(rows):
+            yield Write(Table.TEMPLATE, number * beats + beat, data)
+
+
+def profile_rows(profiles: list[Profile], mtu: int) -> Iterator[Write]:
+    numbered = [*enumerate(profiles), (tables.UPLINK_PROFILE, uplink(mtu))]
+    used = {row: pack(tables.PROFILE_FIELDS, dict(profile.fields)) for row, profile in numbered}
+    return cleared(Table.PROFILE, used, tables.UPLINK_PROFILE + 1)
+
+
+def tunnel_rows(network: Network, profile_of: list[int]) -> Iterator[Write]:
+    used = {
+        row: pack(tables.TUNNEL_FIELDS, tunnel_fields(tunnel, profile))
+        for row, (tunnel, profile) in enumerate(zip(network.tunnels, profile_of, strict=True))
+    }
+    used[tables.UPLINK_TUNNEL] = pack(tables.TUNNEL_FIELDS, {"profile": tables.UPLINK_PROFILE})
+    yield from cleared(Table.TUNNEL, used, tables.UPLINK_TUNNEL + 1)
+    yield from cleared(Table.SEQUENCE, {}, tables.TUNNELS)
+
+
+def route_rows(network: Network) -> Iterator[Write]:
+    """Wildcards, one a vnet, and exact entries, each where the cuckoo hash finds room."""
+    wildcards = {
+        vnet: pack(tables.ROUTE_FIELDS, route_fields(to))
+        for (vnet, mac), to in network.forwarding.items()
+        if mac is None
+    }
+    exact = {
+        (vnet, int.from_bytes(mac, "big")): to for (vnet, mac), to in network.forwarding.items() if mac is not None
+    }
+    placed = {
+        row: pack(tables.EXACT_FIELDS, {**route_fields(exact[key]), "vnet": key[0], "mac": key[1]})
+        for row, key in place(exact).items()
+    }
+    yield from cleared(Table.WILDCARD, wildcards, tables.VNETS)
+    yield from cleared(Table.EXACT, placed, tables.EXACT_WAYS * tables.EXACT_ROWS)
+
+
+def route_fields(to: Destination) -> dict[str, int]:
+    if to == "drop":
+        return {"valid": 1, "drop": 1}
+    return {"valid": 1, "tunnel": tables.UPLINK_TUNNEL if to == "uplink" else to}
+
+
+def vport_rows(network: Network) -> Iterator[Write]:
+    for vport, vnet in network.vports.items():
+        yield Write(Table.VPORT, vport, pack(tables.VPORT_FIELDS, {"valid": 1, "vnet": vnet}))
+
+
+def cleared(table: Table, used: dict[int, int], rows: int) -> Iterator[Write]:
+    """The first `rows` rows of a table, those not in use zero."""
+    for row in range(rows):
+        yield Write(table, row, used.get(row, 0))
