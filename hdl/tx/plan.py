@@ -12,6 +12,7 @@ from hdl.tx.layouts import FrameContext, Plan
 
 STT_HEADER = 18  # bytes of the STT frame header
 TAG_SUM = 0x8100  # TPID of a C-tag
+JUMBO_FRAME = 9216 + 22  # longest frame that is held as a whole for its checksum (STT frame mode)
 
 
 class Planner(wiring.Component):
@@ -136,6 +137,7 @@ class Planner(wiring.Component):
             first=Mux(p.segmented, c.gso_size, Mux(p.fragmented, p.first_capacity[:14], p.payload))[:17],
             rest=Mux(p.segmented, c.gso_size, profile.stt_capacity),
             largest=Mux(p.segmented, p.segment_length, p.length),
+            limit=Mux(p.fragmented, JUMBO_FRAME, p.limit),
             misfit=p.fragmented & (~p.fits_stt | (p.first_capacity <= 0)),
             c_length=Mux(p.segmented, p.inner_l3, c.original.length),
             c_l4_length=Mux(p.segmented, Cat(Const(0, 1), p.l4_words), p.l4_total),
@@ -147,7 +149,7 @@ class Planner(wiring.Component):
 
     def _fit(self, p):
         p.put(
-            too_big=(p.largest > p.limit) & ~p.fragmented,
+            too_big=(p.largest > p.limit) & ~p.super_frame,
             single=p.payload <= p.first,
         )
 
@@ -217,6 +219,7 @@ class Planner(wiring.Component):
     def _sums_4(self, p):
         p.put(
             c_pseudo=fold(p.s_pseudo),
+            c_header=fold(p.s_l4_whole),
             c_ip=fold(p.s_ip),
             s_front=plus(p.s_ip, p.originals),
             c_outer_ip=fold(p.s_outer_ip),
@@ -243,12 +246,13 @@ class Planner(wiring.Component):
     def _sums_7(self, p):
         p.put(
             c_front=fold(p.s_front),
-            s_whole=plus(p.s_l4_whole, Mux(p.partial, p.partial_sum, p.c.original.l4_checksum)),
+            checksum=Mux(p.partial, p.partial_sum, p.c.original.l4_checksum),
+            whole_sum=p.fragmented & p.complete & ~p.single,
             s_first=plus(p.s_first, gate(p.route.profile.stt, p.stt_l4_offset)),
         )
 
     def _sums_8(self, p):
-        p.put(c_whole=fold(p.s_whole), s_first=plus(p.s_first, p.c_outer_l4))
+        p.put(s_first=plus(p.s_first, p.c_outer_l4))
 
     def _sums_9(self, p):
         p.put(c_outer_first=fold(p.s_first))

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.net.sum16 import fold, gate
+from hdl.net.sum16 import fold, gate, plus
 from hdl.stream.beat import swap16, words
 from hdl.stream.pipe import Pipe
 from hdl.tx.layouts import CutPlan, PieceSum, payload_beat

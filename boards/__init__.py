@@ -1,0 +1,1 @@
+"""Synthesis: what the NIC costs and how fast it runs on real parts."""

@@ -1,0 +1,33 @@
+"""The open synthesis tools, run as commands, with their output kept in a log."""
+
+import subprocess
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.lib import wiring
+
+from boards.wrapper import Wrapper
+
+
+class SynthesisError(Exception):
+    """A tool failed; the message names its log."""
+
+
+def write_verilog(block: wiring.Component, path: Path) -> None:
+    """The wrapped block as Verilog, top module `top`."""
+    wrapper = Wrapper(block)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(verilog.convert(wrapper, name="top", ports=[wrapper.serial_in, wrapper.serial_out], strip_internal_attrs=True))
+
+
+def run(command: list[str], log: Path) -> str:
+    """Run a tool in the log's folder; its output, which is also written to `log`."""
+    try:
+        done = subprocess.run(command, cwd=log.parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise SynthesisError(f"{command[0]} is not installed; 'make synth' installs it into .venv") from None
+    text = done.stdout + done.stderr
+    log.write_text(text)
+    if done.returncode:
+        raise SynthesisError(f"{command[0]} failed (exit {done.returncode}); the end of {log}:\n" + text[-2000:])
+    return text
