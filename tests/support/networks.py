@@ -1,7 +1,7 @@
 """A network for every encapsulation and every mix of its flags, and one that has them all at once.
 
-In each of `NETWORKS` vport 0 goes to tunnel 0 whatever the destination ("plain": to the uplink). In `MIXED` vport k goes
-to tunnel k, and the vports after them to the uplink, to nowhere by policy, and to nowhere for want of an entry.
+In each of `NETWORKS` vport 0 goes to tunnel 0 whatever the destination ("plain": to the uplink). In `MIXED` vport k
+goes to tunnel k, and the vports after them to the uplink, to nowhere by policy, and to nowhere for want of an entry.
 """
 
 from dataclasses import replace
