@@ -75,4 +75,3 @@ class Fifo(wiring.Component):
             self.space.eq(held <= self.depth - self.margin),
         ]
         return m
-

@@ -1,0 +1,133 @@
+"""Replaying outer header templates with the words that differ patched in."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.config import NicConfig
+from hdl.registers.patches import OUTER_PATCH_BITS
+from hdl.registers.tables import PROFILE_ROWS, TEMPLATE_BYTES
+from hdl.stream.align import Extent, lane_bits
+from hdl.stream.beat import delayed, part_beat
+from hdl.stream.small_fifo import SmallFifo
+from hdl.stream.steps import Steps
+from hdl.tx.layouts import OuterRecord
+from hdl.tx.patch_outer import OuterPatcher
+from hdl.tx.replay import FIFO_DEPTH
+
+
+def template_rows(width: int) -> int:
+    """Rows of the template memory: `TEMPLATE_BYTES` a profile."""
+    return PROFILE_ROWS * TEMPLATE_BYTES // width
+
+
+def template_row(width: int) -> data.StructLayout:
+    """A row of the template memory, as `hdl.registers.tables.pack_template_row` makes it."""
+    return data.StructLayout({"data": 8 * width, "codes": data.ArrayLayout(OUTER_PATCH_BITS, width // 2)})
+
+
+class OuterReplay(wiring.Component):
+    """Replay the template of a packet's profile, patched, from byte 0 of the packet on.
+
+    ::
+
+        write/row/i ──────────────> [ templates ] ── patch ──> [ FIFO ] ──> o
+        record ── plan ──> [ FIFO ] ── steps ──┘       │
+             └── values ───────────────────────────────┘
+
+    Ports: `write`, `row`, `i` replace a row of the template memory (row = profile * (128 / width) + beat); streams
+    `record` (of `OuterRecord`) and `o` (`part_beat`; `more` is 1, `bytes` is `width`).
+
+    Latency: 18 cycles from record to beat. Throughput: one beat a cycle, but see `OuterPatcher`. Back-pressure:
+    `record.ready`.
+    """
+
+    def __init__(self, config: NicConfig):
+        self.config = config
+        width = config.width
+        super().__init__(
+            {
+                "write": In(1),
+                "row": In(range(template_rows(width))),
+                "i": In(template_row(width)),
+                "record": In(stream.Signature(OuterRecord)),
+                "o": Out(stream.Signature(part_beat(width))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        width = self.config.width
+        beats = TEMPLATE_BYTES // width
+        lanes = width // 2
+        m.submodules.extent = extent = Extent(width, 2, TEMPLATE_BYTES // 2)
+        m.submodules.patch = patch = OuterPatcher(width)
+        m.submodules.steps = steps = Steps(
+            width, 2, rows=template_rows(width), reads=extent.reads, user=len(patch.slot)
+        )
+        m.submodules.plans = plans = SmallFifo(shape=steps.plan_shape, limit=12)
+        m.submodules.fifo = fifo = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width])
+        m.submodules.templates = templates = memory.Memory(
+            shape=template_row(width), depth=template_rows(width), init=[]
+        )
+
+        # plan
+        record, accept = self.record.p, Signal()
+        ready = Signal()
+        m.d.comb += [
+            ready.eq(plans.room & patch.ready),
+            self.record.ready.eq(ready),
+            accept.eq(self.record.valid & ready),
+            plans.reserve.eq(accept),
+            patch.valid.eq(self.record.valid & plans.room),
+            patch.skip.eq(record.words == 0),
+            patch.values.eq(record.values),
+            extent.length.eq(record.words),
+        ]
+        valid = delayed(m, accept, extent.LATENCY, name="valid")
+        empty = delayed(m, record.words == 0, extent.LATENCY, name="empty")
+        plan = Signal(steps.plan_shape, reset_less=True)
+        m.d.sync += [
+            plans.write.eq(valid),
+            plan.row.eq(delayed(m, record.profile, extent.LATENCY, name="profile") * beats),
+            plan.release.eq(~empty),
+            plan.empty.eq(empty),
+            plan.more.eq(1),
+            plan.join.eq(empty | ~extent.o.tail.all()),
+            plan.user.eq(delayed(m, patch.slot, extent.LATENCY, name="slot")),
+            *(plan[name].eq(extent.o[name]) for name in ("count", "single", "double", "tail")),
+        ]
+        m.d.comb += plans.i.eq(plan)
+        wiring.connect(m, plans.o, steps.plan)
+
+        # read: words behind the part's last are not patched but masked
+        write_port, read_port = templates.write_port(), templates.read_port()
+        beat = delayed(m, read_port.data, 1, name="beat")
+        place = delayed(m, steps.step.place, 1, name="place")
+        inside = Signal(lanes, reset_less=True)
+        m.d.sync += inside.eq(Cat((~place.last | (place.tail >= lane)) & ~place.empty for lane in range(lanes)))
+        m.d.comb += [
+            write_port.en.eq(self.write),
+            write_port.addr.eq(self.row),
+            write_port.data.eq(self.i),
+            read_port.addr.eq(steps.row),
+            patch.data.eq(beat.data),
+            patch.codes.eq(beat.codes.as_value()),
+            patch.inside.eq(inside),
+            patch.read_slot.eq(delayed(m, steps.user, 2, name="slot")),
+            patch.free.eq(delayed(m, steps.release, 4, name="free")),
+        ]
+
+        m.d.comb += [
+            steps.room.eq(fifo.room),
+            fifo.reserve.eq(steps.reserve),
+            fifo.write.eq(delayed(m, steps.step.emit, 2 + patch.latency, name="emit")),
+            fifo.i.data.eq(patch.o),
+            fifo.i.bytes.eq(width),
+            *(
+                fifo.i[name].eq(delayed(m, place[name], 1 + patch.latency, name=name))
+                for name in ("last", "more", "join")
+            ),
+        ]
+        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        return m
