@@ -149,7 +149,8 @@ class TestUdp:
             ("0102 83 00", 0x40),
             ("8080 03 01 ffffffff", 0),  # class and data say nothing about it
             ("0102 03 01 00008000 0102 80 00", 0x40),
-            ("0102 03 e1 00008000 0102 7f 00", 0),  # the three bits above the length are reserved
+            ("0102 03 e1 00008000 0102 7f 00", 0),
+            ("0102 03 e1 00000000 0102 80 00", 0x40),  # the three bits above the length are reserved
         ],
     )
     def test_geneve_says_if_an_option_is_critical(self, options: str, critical: int):

@@ -116,6 +116,11 @@ class TestIPv4:
     def test_df_and_the_reserved_bit_make_no_fragment(self, flags_and_offset: int):
         assert parse(tcp_frame(4, b"x", ip={"flags_and_offset": flags_and_offset})).tcp
 
+    def test_a_total_length_within_the_header_is_a_lie_for_any_protocol(self):
+        frame = ethernet(IPV4, ipv4(ICMP, b"ping", options=b"\x01" * 4))
+        assert parse(patched(frame, 16, b"\x00\x17")).unparsed
+        assert not parse(patched(frame, 16, b"\x00\x18")).unparsed
+
     def test_other_protocols_pass(self):
         headers = parse(ethernet(IPV4, ipv4(ICMP, b"")))
         assert is_passive(headers) and headers.protocol == ICMP and headers.header_length == headers.l4 == 34

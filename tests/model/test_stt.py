@@ -98,6 +98,12 @@ class TestSuperFrame:
         assert {packet.length for packet in packets[:-1]} == {mtu} and packets[-1].length <= mtu
         assert len(packets) == -(-(18 + len(frame)) // capacity)
 
+    def test_only_what_needs_cutting(self):
+        (whole,) = send(tcp_frame(4, bytes(1000)), 1000)
+        assert (whole.mss, whole.flags) == (0, VERIFIED | IS_IPV4 | IS_TCP)
+        (whole,) = send(tcp_frame(4, bytes(1001)), 1000)
+        assert (whole.mss, whole.flags) == (1000, PARTIAL | IS_IPV4 | IS_TCP)
+
     def test_one_that_fits_in_a_packet(self):
         frame = tcp_frame(4, bytes(1000))
         (whole,) = send(frame, 100)
