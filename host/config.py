@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import driver.network
 import sim.model.network
+from driver.tables import writes
 from hdl.registers import tables
 from host.config_errors import ConfigError, explain
 from host.config_types import Address, Dscp, ForwardMac, MacAddress, Name, Options, Target, UnicastMac
@@ -280,10 +281,12 @@ def parse(source: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"not TOML: {error}") from None
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
     except ValidationError as error:
         first, *others = sorted(
             error.errors(), key=lambda one: one["type"] != "extra_forbidden"
         )  # most often the cause
         more = f" (and {len(others)} more)" if others else ""
         raise ValueError(explain(first, data, source, MODELS) + more) from None
+    writes(config.driver_network(), width=8)  # raises for what the tables cannot hold
+    return config

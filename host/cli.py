@@ -1,0 +1,180 @@
+"""The command `tunnelnic`.
+
+Exit codes: 0 all is well; 1 a packet differs from the model or a frame is unaccounted for; 2 the command, an input or
+the configuration cannot be used; 3 an error in the program itself.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hdl.config import PRESETS
+from host import report, traffic
+from host.errors import UserError
+
+MISMATCH, USAGE, INTERNAL, INTERRUPTED = 1, 2, 3, 130
+
+app = typer.Typer(
+    help="TunnelNIC: an open FPGA NIC that segments TCP inside tunnels at line rate. Here its compiled RTL runs.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bench_app = typer.Typer(help="Measure how near to line rate the card stays.")
+app.add_typer(bench_app, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Preset = Annotated[str, typer.Option(help=f"The card: {', '.join(PRESETS)}.", metavar="NAME")]
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            print(f"tunnelnic {version('tunnelnic')}")
+        except PackageNotFoundError:
+            print("tunnelnic (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show where an unexpected error came from.")] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: tunnelnic segment web.pcap out.pcap --config net.toml --vport vm1 --report report.json")
+def segment(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Capture of frames as a host hands them to its NIC.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Capture to write: .pcap or .pcapng.")],
+    config: Annotated[Path, typer.Option(help="The network: a TOML file.", metavar="FILE")],
+    vport: Annotated[
+        str | None, typer.Option(help="Who sends the frames. (default: the first)", metavar="NAME")
+    ] = None,
+    preset: Preset = "10g",
+    gso_size: Annotated[
+        int | None,
+        typer.Option(min=0, max=0xFFFF, help="Bytes of TCP payload a segment. (default: the largest that fits)"),
+    ] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write the figures here.", metavar="FILE")
+    ] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write a waveform (VCD) here; slow.", metavar="FILE")] = None,
+    check: Annotated[bool, typer.Option(help="Compare every packet with the reference model.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Send a capture through the card and write what it puts on the wire.
+
+    A packet comment in a pcapng capture, gso_size=1410 gso_type=tcpv4, wins over --gso-size.
+    """
+    from host.segment import segment as work
+
+    figures = work(
+        source,
+        target,
+        config,
+        vport=vport,
+        preset=preset,
+        gso_size=gso_size,
+        report_path=report_file,
+        trace=trace,
+        check=check,
+    )
+    report.show(figures, report.table(figures), as_json=as_json)
+    raise typer.Exit(report.exit_code(figures))
+
+
+@bench_app.command(
+    "tx", epilog="Example: tunnelnic bench tx --preset 10g --pattern 32k --encapsulation 'stt frame ipv4'"
+)
+def bench_tx(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows here; - prints them.", metavar="FILE")
+    ] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="Cards. (default: 10g and 100g)", metavar="NAME")] = None,
+    encapsulation: Annotated[
+        list[str] | None, typer.Option(help="Ways to wrap. (default: all)", metavar="NAME")
+    ] = None,
+    pattern: Annotated[
+        list[str] | None, typer.Option(help=f"Traffic: {', '.join(traffic.PATTERNS)}. (default: all)", metavar="NAME")
+    ] = None,
+    cycles: Annotated[int, typer.Option(min=1000, help="Clock cycles to measure over, after warm-up.")] = 1_000_000,
+) -> None:
+    """Measure the transmit path: every encapsulation, 32 KB writes, 64-byte frames and a mix, on each card."""
+    from host import bench
+    from host.encapsulations import all_tunnels
+    from host.progress import progress_bar
+
+    presets = bench.choose(list(PRESETS), preset or ["10g", "100g"], "preset")
+    encapsulations = bench.choose(list(all_tunnels()), encapsulation or [], "encapsulation")
+    patterns = bench.choose(traffic.PATTERNS, pattern or [], "pattern")
+    as_json = json_file == Path("-")
+    if json_file is not None and not json_file.parent.is_dir():
+        raise UserError(f"{json_file}: there is no folder {json_file.parent}")
+    with progress_bar("bench", patience=0) as progress:
+        rows = list(bench.bench(presets, encapsulations, patterns, cycles, progress))
+    if json_file is not None and not as_json:
+        report.write_json(json_file, {"rows": rows})
+    report.show({"rows": rows}, bench.table(rows), as_json=as_json)
+
+
+@app.command(epilog="Example: tunnelnic demo --folder /tmp/demo")
+def demo(
+    preset: Preset = "10g",
+    capture: Annotated[Path | None, typer.Option(help="Another capture.", metavar="FILE")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the captures go.", metavar="FOLDER")] = Path("build/demo"),
+    as_json: Json = False,
+) -> None:
+    """Segment a real web server's traffic through every encapsulation."""
+    from host import demo as work
+
+    reports = work.demo(preset, capture or work.CAPTURE, folder)
+    report.show({"rows": reports}, work.table(reports), as_json=as_json)
+    if not as_json:
+        print(f"captures: {folder}")
+    raise typer.Exit(max(map(report.exit_code, reports)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code. Errors go to standard error, one line each."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if not arguments:
+            app(["--help"], prog_name="tunnelnic", standalone_mode=False)
+            return USAGE
+        return app(arguments, prog_name="tunnelnic", standalone_mode=False) or 0
+    except UserError as error:
+        return fail(str(error), USAGE)
+    except typer.TyperException as error:
+        return fail(error.format_message(), USAGE)
+    except (typer.Abort, KeyboardInterrupt):
+        return fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush fails in silence
+        return INTERRUPTED
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        return fail(f"unexpected {type(error).__name__}: {error}; run `tunnelnic --debug ...` to see where", INTERNAL)
+
+
+def fail(message: str, code: int) -> int:
+    """One line on standard error."""
+    line = " ".join(message.split())
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"tunnelnic: {line}", style="red")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

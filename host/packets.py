@@ -1,0 +1,24 @@
+"""A packet as a capture file holds it."""
+
+from dataclasses import dataclass
+
+
+class CaptureError(ValueError):
+    """A capture file cannot be used; the message is one line without the file's name."""
+
+
+@dataclass(frozen=True)
+class CapturedPacket:
+    """`time_ns`: since 1970; `comments`: pcapng only; `length`: bytes on the wire, more than `data` where it was cut.
+
+    A negative `length` is that of `data`.
+    """
+
+    data: bytes
+    time_ns: int = 0
+    comments: tuple[str, ...] = ()
+    length: int = -1
+
+    def __post_init__(self) -> None:
+        if self.length < 0:
+            object.__setattr__(self, "length", len(self.data))
