@@ -8,7 +8,7 @@ class DropReason(IntEnum):
 
     NONE = 0
     RUNT = 1  # shorter than an Ethernet header
-    OVERSIZE = 2  # longer than 65,535 bytes of IP and 22 of Ethernet with two tags
+    OVERSIZE = 2  # longer than the largest IPv6 packet behind an Ethernet header with two tags
     BAD_LENGTH = 3  # the descriptor's length and the data disagree
     UNKNOWN_VPORT = 4  # no such vport
     NO_ROUTE = 5  # neither an exact nor a wildcard forwarding entry
@@ -28,4 +28,4 @@ class TxCounter(IntEnum):
 
 COUNTERS = 13
 MINIMUM_FRAME = 14
-MAXIMUM_FRAME = 65_535 + 22
+MAXIMUM_FRAME = 22 + 40 + 65_535  # two tags, an IPv6 header, the largest payload that it can say

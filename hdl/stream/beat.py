@@ -7,7 +7,7 @@ network order: `words()` gives them so.
 from amaranth import Cat, Signal, Value
 from amaranth.lib import data
 
-FRAME_LENGTH_BITS = 17  # a frame has at most 65,557 bytes
+FRAME_LENGTH_BITS = 17  # a frame has at most 65,597 bytes
 
 
 class FrameMeta(data.Struct):

@@ -172,7 +172,7 @@ class TxPath(wiring.Component):
             payloads.i.eq(finish.payload),
             egress.template_write.eq(table.valid & (table.table == Table.TEMPLATE)),
             egress.template_row.eq(table.row),
-            egress.template_data.eq(table.data),
+            egress.template_i.eq(table.data),
         ]
         wiring.connect(m, outers.o, egress.outer)
         wiring.connect(m, headers.o, egress.header)

@@ -117,7 +117,6 @@ class Planner(wiring.Component):
         p.put(
             tso=p.may_segment & p.over_mss,
             stt_able=p.frames & p.fits_stt & ~p.cwr & (p.l4_kept[7:] == 0),
-            far_l4=p.l4_kept[7:] != 0,
             segment_length=(kept_bytes + c.gso_size)[:17],
             first_capacity=(p.capacity_first - kept_bytes)[:15].as_signed(),
             c_outer_length=(kept_bytes + p.route.profile.length_add)[:16],
@@ -129,7 +128,6 @@ class Planner(wiring.Component):
         super_frame = p.tso & p.stt_able
         segmented = p.tso & ~p.stt_able
         p.put(super_frame=super_frame, segmented=segmented, fragmented=p.frames & ~segmented)
-        p.put(checked=(p.c.tcp | p.c.udp) & ~(p.far_l4 & ~super_frame))
 
     def _sizes(self, p):
         c, profile = p.c, p.route.profile
@@ -144,7 +142,6 @@ class Planner(wiring.Component):
             stt_length=Mux(p.fragmented, p.frame_length[:16], p.stt_length_one),
             partial=p.super_frame,
             complete=(c.tcp | c.udp) & ~p.super_frame,
-            stt_known=p.checked,
         )
 
     def _fit(self, p):
@@ -233,13 +230,13 @@ class Planner(wiring.Component):
         )
 
     def _sums_6(self, p):
-        stt, known = p.route.profile.stt, p.stt_known
-        flags = Cat(known & ~p.partial, p.partial, known & p.c.ipv4, known & p.c.tcp, Const(0, 12))
+        stt, checked = p.route.profile.stt, p.c.tcp | p.c.udp
+        flags = Cat(p.complete, p.partial, checked & p.c.ipv4, p.c.tcp, Const(0, 12))
         p.put(
             s_front=plus(running(p.front_l2), gate(~p.c.ipv4, p.s_front)),
             partial_sum=fold(p.s_partial),
             stt_flags=flags,
-            stt_l4_offset=gate(known, Cat(Const(0, 9), p.l4_kept[:7])),
+            stt_l4_offset=gate(p.partial, Cat(Const(0, 9), p.l4_kept[:7])),
             s_first=plus(p.s_first, gate(stt, flags)),
         )
 

@@ -112,7 +112,7 @@ class Card:
             if tunnel.stt_mode == "segment" or len(packets) > 1:
                 check_fit(packets, overhead(tunnel), mtu)
             else:
-                check_fit(packets, stt.STT_HEADER, stt.LONGEST)
+                check_fit(packets, 0, stt.LONGEST_WHOLE)
         for packet in packets:
             stt_frame = stt.stt_header(headers, tunnel.key or 0, mss) + packet
             yield from stt.fragments(

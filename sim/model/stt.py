@@ -19,6 +19,7 @@ from sim.model.segment import CWR, completes_l4, needs_cutting
 PORT = 7471
 TCP_LIKE, STT_HEADER = 20, 18
 LONGEST = 0xFFFF  # bytes of an STT frame, its header included
+LONGEST_WHOLE = 9216 + 22  # bytes of an inner frame that is held whole for its checksum: no super-frame
 DEEPEST_L4 = 255
 VERIFIED, PARTIAL, IS_IPV4, IS_TCP = 0x01, 0x02, 0x04, 0x08
 ACK, PSH = 0x10, 0x08
@@ -56,11 +57,9 @@ def stt_header(headers: Headers, context: int, mss: int) -> bytes:
 
         version 1 │ flags 1 │ L4 offset 1 │ 0 │ MSS 2 │ tag 2 │ context ID 8 │ padding 2
     """
-    flags = offset = 0
     state = PARTIAL if mss else VERIFIED if completes_l4(headers) else 0
-    if state and l4_offset(headers) <= DEEPEST_L4:
-        flags = state | (IS_IPV4 if headers.ip_version == 4 else 0) | (IS_TCP if headers.tcp else 0)
-        offset = l4_offset(headers)
+    flags = state and state | (IS_IPV4 if headers.ip_version == 4 else 0) | (IS_TCP if headers.tcp else 0)
+    offset = l4_offset(headers) if mss else 0  # Open vSwitch and Wireshark: 0 where there is nothing to compute
     tag = headers.tci & 0xEFFF | TAG_PRESENT if headers.tpid == 0x8100 else 0
     return pack("!BBBxHHQxx", 0, flags, offset, mss, tag, context)
 

@@ -12,8 +12,7 @@ CHECKED = ("ip.check_checksum", "tcp.check_checksum", "udp.check_checksum")
 # An STT super-frame's TCP has no checksum yet: the receiving side finishes it.
 BAD_TCP = "(tcp.checksum.status == 0 && !stt.flags.csum_partial == 1)"
 BAD_CHECKSUM = " || ".join([*(f"{layer}.checksum.status == 0" for layer in ("ip", "udp", "gre")), BAD_TCP])
-# Not l4offset_bad: Wireshark wants 0 unless the checksum is partial; the draft gives the offset a meaning for any L4.
-STT_FAULTS = ("data_offset_bad.expert", "version_unknown.expert", "mss_bad.expert")
+STT_FAULTS = ("data_offset_bad.expert", "version_unknown.expert", "mss_bad.expert", "l4offset_bad.expert")
 STT_REASSEMBLY_FAULTS = ("segment.overlap", "segment.multipletails", "segment.toolongfragment", "segment.error")
 FAULTY = " || ".join(["_ws.malformed", BAD_CHECKSUM, *(f"stt.{name}" for name in STT_FAULTS + STT_REASSEMBLY_FAULTS)])
 # STT looks like TCP: only its heuristic tells them apart. Its own checksum check is wrong, and stays off.
