@@ -36,7 +36,12 @@ class Fifo(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = mem = memory.Memory(shape=self.shape, depth=self.depth, init=[])
+        m.submodules.memory = mem = memory.Memory(
+            shape=self.shape,
+            depth=self.depth,
+            init=[],
+            attrs={"no_rw_check": 1},  # a row is never read in the cycle that writes it: no bypass needed
+        )
         write_port, read_port = mem.write_port(), mem.read_port()
 
         tail = Signal(range(self.depth))

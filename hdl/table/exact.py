@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.registers.tables import EXACT_HASH_MASKS, EXACT_ROWS, EXACT_WAYS, VNET_BITS
 from hdl.stream.pipe import Pipe
-from hdl.table.rows import EXACT_ROW, ROUTE_ROW
+from hdl.table.rows import EXACT_ROW, ROUTE_ROW, TABLE_MEMORY
 
 
 class ExactMatch(wiring.Component):
@@ -22,7 +22,7 @@ class ExactMatch(wiring.Component):
     A key lies in at most one way, at the row that the way's hash gives (`hdl.registers.tables.exact_row`).
 
     Ports: `valid`, `vnet`, `mac` in; `done`, `hit`, `route` out; `write`, `row` (way * rows + row), `entry`.
-    Latency: `latency` cycles. Throughput: one key a cycle. No back-pressure.
+    Latency: `latency` cycles. Throughput: one key a cycle. No back-pressure. No row is written while a lookup is under way.
     """
 
     latency = 6
@@ -57,7 +57,9 @@ class ExactMatch(wiring.Component):
         pipe.step()
         reads = []
         for way in range(EXACT_WAYS):
-            m.submodules[f"way{way}"] = mem = memory.Memory(shape=EXACT_ROW, depth=EXACT_ROWS, init=[])
+            m.submodules[f"way{way}"] = mem = memory.Memory(
+                shape=EXACT_ROW, depth=EXACT_ROWS, init=[], attrs=TABLE_MEMORY
+            )
             write_port, read_port = mem.write_port(), mem.read_port()
             m.d.comb += [
                 write_port.addr.eq(self.row[:way_bits]),

@@ -8,7 +8,7 @@ from hdl.registers.tables import PROFILE_ROWS, TUNNEL_ROWS, VNETS, VPORT_BITS, V
 from hdl.stream.fifo import Fifo
 from hdl.stream.pipe import Pipe
 from hdl.table.exact import ExactMatch
-from hdl.table.rows import EXACT_ROW, PROFILE_ROW, ROUTE_ROW, TUNNEL_ROW, VPORT_ROW, table_write
+from hdl.table.rows import EXACT_ROW, PROFILE_ROW, ROUTE_ROW, TABLE_MEMORY, TUNNEL_ROW, VPORT_ROW, table_write
 
 
 class RouteRequest(data.Struct):
@@ -39,9 +39,12 @@ class ForwardingTables(wiring.Component):
     The on-chip tables: 64 vports, 64 exact entries (cuckoo), a wildcard a vnet, 64 tunnels, 16 profiles. A larger table
     takes the place of this component: it may answer as late as it likes, but in order.
 
-    Ports: streams `request` and `response`, `table` (writes, one row a cycle, whole rows only).
-    Latency: 19 cycles. Throughput: one lookup a cycle. Back-pressure: on `response`, holds `request`.
+    Ports: streams `request` and `response`; `table` (whole rows) and `hold`, from `TableWriter`: no lookup begins while
+    `hold` is 1, and those under way are over `latency` cycles later.
+    Latency: 18 cycles. Throughput: one lookup a cycle. Back-pressure: on `response`, holds `request`.
     """
+
+    latency = 14
 
     def __init__(self, *, width: int, depth: int = 64):
         self.width, self.depth = width, depth
@@ -50,6 +53,7 @@ class ForwardingTables(wiring.Component):
                 "request": In(stream.Signature(RouteRequest)),
                 "response": Out(stream.Signature(Route)),
                 "table": In(table_write(width)),
+                "hold": In(1),
             }
         )
 
@@ -61,7 +65,9 @@ class ForwardingTables(wiring.Component):
 
         def read(name: str, table: Table, shape, rows: int, address):
             """Two steps: the memory's, and a register behind it."""
-            m.submodules[name] = mem = memory.Memory(shape=shape, depth=rows, init=[])
+            m.submodules[name] = mem = memory.Memory(
+                shape=shape, depth=rows, init=[], attrs=TABLE_MEMORY
+            )
             write_port, read_port = mem.write_port(), mem.read_port()
             m.d.comb += [
                 write_port.addr.eq(self.table.row),
@@ -107,9 +113,10 @@ class ForwardingTables(wiring.Component):
         pipe.put(profile=profile)
         pipe.step()
 
+        assert pipe.cycles == self.latency
         m.submodules.answers = answers = Fifo(shape=Route, depth=self.depth, margin=pipe.cycles + 6)
         m.d.comb += [
-            self.request.ready.eq(answers.space),
+            self.request.ready.eq(answers.space & ~self.hold),
             answers.write.eq(pipe.valid),
             *[
                 getattr(answers.i, name).eq(getattr(pipe, name))

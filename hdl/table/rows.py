@@ -5,6 +5,9 @@ from amaranth.lib import data
 from hdl.registers import tables
 from hdl.registers.patches import OUTER_PATCH_BITS
 
+# In block RAM, and never read in the cycle of a write (see `hdl.table.writer`): no bypass needed.
+TABLE_MEMORY = {"ram_style": "block", "no_rw_check": 1}
+
 
 def row_layout(fields: tables.Fields) -> data.StructLayout:
     """The layout of a table row."""

@@ -16,7 +16,8 @@ class SequenceNumbers(wiring.Component):
         index ── memory ── register ─┬─ newest of: memory, the last packets' numbers ── number
                                      └─ + 1 ── written back, and kept for packets close behind
 
-    Ports: `valid`, `index` in; `number` out `latency` cycles later; `write`, `row`, `next` (the driver's).
+    Ports: `valid`, `index` in; `number` out `latency` cycles later; `write`, `row`, `next` (the driver's; it waits for a
+    cycle that no packet needs, and must not come closer than 32 cycles to the next).
     Throughput: one packet a cycle, also of one tunnel.
     """
 
@@ -36,7 +37,13 @@ class SequenceNumbers(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = mem = memory.Memory(shape=32, depth=TUNNEL_ROWS, init=[])
+        m.submodules.memory = mem = memory.Memory(
+            shape=32,
+            depth=TUNNEL_ROWS,
+            init=[],
+            # what is read in the cycle of a write is not used: `following` is newer
+            attrs={"ram_style": "block", "no_rw_check": 1},
+        )
         write_port, read_port = mem.write_port(), mem.read_port()
 
         pipe = Pipe(m, self.valid, index=self.index)
@@ -63,10 +70,15 @@ class SequenceNumbers(wiring.Component):
         pipe.put(newest=newest)
         pipe.step()
         assert pipe.cycles == self.latency
+        pending = Signal()
+        with m.If(self.write):
+            m.d.sync += pending.eq(1)
+        with m.Elif(~pipe.valid):
+            m.d.sync += pending.eq(0)
         m.d.comb += [
             self.number.eq(pipe.newest),
-            write_port.en.eq(self.write | pipe.valid),
-            write_port.addr.eq(Mux(self.write, self.row, pipe.index)),
-            write_port.data.eq(Mux(self.write, self.next, following[0])),
+            write_port.en.eq(pipe.valid | pending),
+            write_port.addr.eq(Mux(pipe.valid, pipe.index, self.row)),
+            write_port.data.eq(Mux(pipe.valid, following[0], self.next)),
         ]
         return m

@@ -11,7 +11,7 @@ from hdl.stream.beat import host_beat, wire_beat
 from hdl.stream.fifo import Fifo
 from hdl.table.counters import Counters
 from hdl.table.forwarding import ForwardingTables, RouteRequest
-from hdl.table.rows import table_write
+from hdl.table.writer import TableWriter, table_port
 from hdl.tx.cut import Cutter
 from hdl.tx.egress import Egress
 from hdl.tx.finish import Finisher
@@ -45,7 +45,7 @@ class TxPath(wiring.Component):
     Every arrow is a queue: a writer keeps to the queue's `space`, so nothing behind the guard ever has to stall in the
     middle of a pipeline, and everything keeps one order. Packets leave in the order in which their frames came.
 
-    Ports: streams `i` (`host_beat`) and `o` (`wire_beat`); `table` (one row a cycle); `counter` (`select`, `value` four
+    Ports: streams `i` (`host_beat`) and `o` (`wire_beat`); `table` (whole rows, see `TableWriter`); `counter` (`select`, `value` four
     cycles later).
     Throughput: one beat a cycle in and out, one packet a cycle. Back-pressure: from `o` to `i`, nothing is lost.
 
@@ -61,9 +61,7 @@ class TxPath(wiring.Component):
             {
                 "i": In(stream.Signature(host_beat(width))),
                 "o": Out(stream.Signature(wire_beat(width))),
-                "table": In(
-                    wiring.Signature({name: Out(shape) for name, shape in table_write(width).members.items()})
-                ),
+                "table": In(table_port(width)),
                 "counter": In(wiring.Signature({"select": Out(4), "value": In(32)})),
             }
         )
@@ -72,13 +70,11 @@ class TxPath(wiring.Component):
         m = Module()
         config, width, depth = self.config, self.config.width, self.config.queue_depth
 
-        table = Signal(table_write(width))
-        m.d.sync += [getattr(table, name).eq(getattr(self.table, name)) for name in table_write(width).members]
-
         # -- blocks
         m.submodules.guard = guard = Guard(width=width)
         m.submodules.parse = parse = Parse(width=width)
         m.submodules.forwarding = forwarding = ForwardingTables(width=width)
+        m.submodules.writer = writer = TableWriter(width=width, drain=forwarding.latency + 4)
         m.submodules.plan = plan = Planner(width=width)
         m.submodules.cut = cut = Cutter(width=width)
         m.submodules.sum = summer = Summer(width=width)
@@ -121,7 +117,9 @@ class TxPath(wiring.Component):
 
         # -- decide
         wiring.connect(m, requests.o, forwarding.request)
-        m.d.comb += forwarding.table.eq(table)
+        wiring.connect(m, wiring.flipped(self.table), writer.i)
+        table = writer.o
+        m.d.comb += [forwarding.table.eq(table), forwarding.hold.eq(writer.hold)]
         meet = Signal()
         m.d.comb += [
             meet.eq(contexts.o.valid & forwarding.response.valid & plans.space),
