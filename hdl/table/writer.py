@@ -1,0 +1,56 @@
+"""Table writes, one at a time, while no lookup is under way."""
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.table.rows import table_write
+
+
+def table_port(width: int) -> wiring.Signature:
+    """Where the driver's side writes rows: a row is taken in a cycle in which `valid` and `ready` are 1."""
+    members = {name: Out(shape) for name, shape in table_write(width).members.items()}
+    return wiring.Signature({**members, "ready": In(1)})
+
+
+class TableWriter(wiring.Component):
+    """Holds lookups back, waits until those under way are done, and writes one row.
+
+    ::
+
+        i        │ row │               │ next row
+        hold         ▔▔▔▔▔▔▔▔▔▔▔▔▔▔▔▔▔
+        o                          │ row │
+
+    A lookup sees all rows as they were before a write or as they are after it, never a mixture, and no memory is read
+    in the cycle that writes it. A write takes `drain` + 2 cycles.
+
+    Parameters
+    ----------
+    width : bytes a beat (of templates)
+    drain : cycles from `hold` until no lookup is under way
+    """
+
+    def __init__(self, *, width: int, drain: int):
+        self.drain = drain
+        super().__init__({"i": In(table_port(width)), "hold": Out(1), "o": Out(table_write(width))})
+
+    def elaborate(self, platform):
+        m = Module()
+        left = Signal(range(self.drain + 1))
+        m.d.comb += self.i.ready.eq(~self.hold)
+        m.d.sync += self.o.valid.eq(0)
+        with m.If(self.i.ready & self.i.valid):
+            m.d.sync += [
+                self.hold.eq(1),
+                left.eq(self.drain),
+                self.o.table.eq(self.i.table),
+                self.o.row.eq(self.i.row),
+                self.o.data.eq(self.i.data),
+            ]
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+            m.d.sync += self.o.valid.eq(left == 1)
+        with m.Else():
+            m.d.sync += self.hold.eq(0)
+        return m
