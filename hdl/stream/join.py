@@ -27,10 +27,12 @@ class Join(wiring.Component):
     Parameters
     ----------
     width : bytes a beat (8, 16, 32 or 64)
+    always : every first part ends with `more`. Its beats then wait for the second part, so that a packet, once begun,
+        does not stop between its parts when the second comes later than the first
     """
 
-    def __init__(self, width: int):
-        self.width = width
+    def __init__(self, width: int, *, always: bool = False):
+        self.width, self.always = width, always
         beat = stream.Signature(part_beat(width))
         super().__init__({"first": In(beat), "second": In(beat), "o": Out(beat)})
 
@@ -45,13 +47,15 @@ class Join(wiring.Component):
         use_first = Signal()
         use_second = Signal()
         go = Signal()
+        alone = Signal()  # the first part's beat may go without the second's
         m.d.comb += [
             shared.eq(first.last & first.more & first.join),
-            self.first.ready.eq(fifo.room & ~inside & (~shared | self.second.valid)),
+            alone.eq(0 if self.always else ~shared),
+            self.first.ready.eq(fifo.room & ~inside & (alone | self.second.valid)),
             self.second.ready.eq(fifo.room & (inside | (self.first.valid & shared))),
-            use_first.eq(self.first.valid & ~inside),
+            use_first.eq(~inside),
             use_second.eq(inside | shared),
-            go.eq(fifo.room & Mux(inside, self.second.valid, self.first.valid & (~shared | self.second.valid))),
+            go.eq(fifo.room & Mux(inside, self.second.valid, self.first.valid & (alone | self.second.valid))),
             fifo.reserve.eq(go),
         ]
         with m.If(go):

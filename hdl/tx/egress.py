@@ -64,7 +64,7 @@ class Egress(wiring.Component):
         m.submodules.outer = outer = OuterReplay(config)
         m.submodules.header = header = HeaderReplay(config, margin=self.header_margin)
         m.submodules.payload = payload = PayloadRead(config, margin=self.payload_margin)
-        m.submodules.headers = headers = Join(config.width)
+        m.submodules.headers = headers = Join(config.width, always=True)
         m.submodules.packet = packet = Join(config.width)
 
         wiring.connect(m, wiring.flipped(self.outer), outer.record)

@@ -1,18 +1,18 @@
 """Replaying outer header templates with the words that differ patched in."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
 from hdl.registers.patches import OUTER_PATCH_BITS
 from hdl.registers.tables import PROFILE_ROWS, TEMPLATE_BYTES
-from hdl.stream.align import Extent, lane_bits
+from hdl.stream.align import Extent
 from hdl.stream.beat import delayed, part_beat
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
 from hdl.tx.layouts import OuterRecord
-from hdl.tx.patch_outer import OuterPatcher
+from hdl.tx.patch_outer import outer_patcher
 from hdl.tx.replay import FIFO_DEPTH
 
 
@@ -38,7 +38,7 @@ class OuterReplay(wiring.Component):
     Ports: `write`, `row`, `i` replace a row of the template memory (row = profile * (128 / width) + beat); streams
     `record` (of `OuterRecord`) and `o` (`part_beat`; `more` is 1, `bytes` is `width`).
 
-    Latency: 18 cycles from record to beat. Throughput: one beat a cycle, but see `OuterPatcher`. Back-pressure:
+    Latency: 18 cycles from record to beat. Throughput: one beat a cycle, but see `hdl.tx.patch_outer`. Back-pressure:
     `record.ready`.
     """
 
@@ -61,7 +61,7 @@ class OuterReplay(wiring.Component):
         beats = TEMPLATE_BYTES // width
         lanes = width // 2
         m.submodules.extent = extent = Extent(width, 2, TEMPLATE_BYTES // 2)
-        m.submodules.patch = patch = OuterPatcher(width)
+        m.submodules.patch = patch = outer_patcher(width)
         m.submodules.steps = steps = Steps(
             width, 2, rows=template_rows(width), reads=extent.reads, user=len(patch.slot)
         )
@@ -73,13 +73,12 @@ class OuterReplay(wiring.Component):
 
         # plan
         record, accept = self.record.p, Signal()
-        ready = Signal()
         m.d.comb += [
-            ready.eq(plans.room & patch.ready),
-            self.record.ready.eq(ready),
-            accept.eq(self.record.valid & ready),
+            self.record.ready.eq(patch.ready),
+            accept.eq(patch.accept),
             plans.reserve.eq(accept),
-            patch.valid.eq(self.record.valid & plans.room),
+            patch.valid.eq(self.record.valid),
+            patch.room.eq(plans.room),
             patch.skip.eq(record.words == 0),
             patch.values.eq(record.values),
             extent.length.eq(record.words),
@@ -98,6 +97,8 @@ class OuterReplay(wiring.Component):
             *(plan[name].eq(extent.o[name]) for name in ("count", "single", "double", "tail")),
         ]
         m.d.comb += plans.i.eq(plan)
+        # from `accept` to the plan's first row: extent, plan, FIFO, step, memory
+        assert extent.LATENCY + 1 + 2 + 1 + 2 >= patch.LEAD
         wiring.connect(m, plans.o, steps.plan)
 
         # read: words behind the part's last are not patched but masked
@@ -115,7 +116,7 @@ class OuterReplay(wiring.Component):
             patch.codes.eq(beat.codes.as_value()),
             patch.inside.eq(inside),
             patch.read_slot.eq(delayed(m, steps.user, 2, name="slot")),
-            patch.free.eq(delayed(m, steps.release, 4, name="free")),
+            patch.free.eq(delayed(m, steps.release, 2, name="free")),
         ]
 
         m.d.comb += [

@@ -11,7 +11,7 @@ from hdl.stream.align import Extent, Realign, Rotate
 from hdl.stream.beat import delayed, part_beat
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
-from tests.hdl.stream.drive import receive, run, send
+from tests.hdl.stream.drive import beats, receive, run, send
 
 SEED = 20240611
 ROWS = 64
@@ -94,58 +94,51 @@ def test_places(width, unit):
         part = bytes(start * unit) + image[begin : begin + length * unit]
         expected.append((part, more, join))
         work += max(-(-len(part) // width), -(-(lo + length) * unit // width))
-    dut = Bench(width, unit, [int.from_bytes(image[r * width : r * width + width], "little") for r in range(ROWS)])
-
+    rows = beats(image, width)
     for pause in (0.0, 0.4):
-        got, last, cycles = [], bytearray(), []
-
-        def keep(cycle, beat):
-            cycles.append(cycle)
-            last.extend(beat.data.to_bytes(width, "little"))
-            if not beat.last:
-                assert beat.bytes == width
-                return False
-            assert not any(last[len(last) - width + beat.bytes :]), "bytes outside the part are not zero"
-            got.append((bytes(last[: len(last) - width + beat.bytes]), beat.more, beat.join))
-            last.clear()
-            return len(got) == len(expected)
-
-        async def source(ctx):
-            await send(ctx, dut.plan, plans, rng=rng, pause=pause)
-
-        async def sink(ctx):
-            await receive(ctx, dut.o, keep, rng=rng, pause=pause)
-
-        run(dut, source, sink)
+        got, cycles = run_plans(Bench(width, unit, rows), plans, rng, pause)
         for case, part, oracle in zip(cases, got, expected, strict=True):
             assert part == oracle, f"lo, start, length = {case} at width {width}, unit {unit} (seed {SEED})"
         if not pause:
             # The larger of rows and beats, and at most a cycle where neighbours do not overlap.
             assert cycles[-1] - cycles[0] <= work + len(cases)
-        dut = Bench(width, unit, dut.image)
+
+
+def run_plans(dut, plans, rng, pause):
+    """The parts that come of plans, as (bytes, more, join), and the cycles in which their beats came."""
+    width = dut.width
+    parts, part, cycles = [], bytearray(), []
+
+    def keep(cycle, beat):
+        cycles.append(cycle)
+        part.extend(beat.data.to_bytes(width, "little"))
+        if not beat.last:
+            assert beat.bytes == width
+            return False
+        end = len(part) - width + beat.bytes
+        assert not any(part[end:]), "bytes outside the part are not zero"
+        parts.append((bytes(part[:end]), beat.more, beat.join))
+        part.clear()
+        return len(parts) == len(plans)
+
+    async def source(ctx):
+        await send(ctx, dut.plan, plans, rng=rng, pause=pause)
+
+    async def sink(ctx):
+        await receive(ctx, dut.o, keep, rng=rng, pause=pause)
+
+    run(dut, source, sink)
+    return parts, cycles
 
 
 @pytest.mark.parametrize("width, lo, start, length", [(8, 5, 2, 14), (8, 2, 5, 14), (64, 40, 20, 60), (64, 1, 0, 2)])
 def test_equal_neighbours_leave_no_bubble(width, lo, start, length):
     count = 40
     plan = plan_of(width, 1, 0, lo, start, length)
-    beats = -(-(start + length) // width)
+    out = -(-(start + length) // width)
     rows = -(-(lo + length) // width)
-    dut = Bench(width, 1, [0] * ROWS)
-    cycles = []
-
-    def keep(cycle, beat):
-        cycles.append(cycle)
-        return len(cycles) == count * beats
-
-    async def source(ctx):
-        await send(ctx, dut.plan, [plan] * count, rng=random.Random(0))
-
-    async def sink(ctx):
-        await receive(ctx, dut.o, keep, rng=random.Random(0))
-
-    run(dut, source, sink)
-    assert cycles[-1] - cycles[0] <= (count - 1) * max(beats, rows) + beats
+    _, cycles = run_plans(Bench(width, 1, [0] * ROWS), [plan] * count, random.Random(0), 0.0)
+    assert cycles[-1] - cycles[0] <= (count - 1) * max(out, rows) + out
 
 
 @pytest.mark.parametrize("width, unit", [(8, 1), (8, 2), (64, 1)])

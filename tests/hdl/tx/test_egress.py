@@ -6,7 +6,7 @@ import pytest
 
 from hdl.config import NicConfig
 from hdl.tx.egress import Egress
-from tests.hdl.stream.drive import beats, receive, repeat, run, send
+from tests.hdl.stream.drive import beats, receive, repeat, run
 from tests.hdl.tx.packets import Traffic, fill, random_template, random_traffic, send_behind
 
 SEED = 14
