@@ -208,15 +208,22 @@ EXPORT void card_state(Card* card, CardState* state) {
               rtl.i___05Fvalid, rtl.i___05Fready, rtl.o___05Fvalid,     rtl.o___05Fready};
 }
 
-// Writes a row in one cycle. `words` hold the row, least significant first, padded with zeros to whole 64 bits.
+// A row is taken in a cycle in which the table is ready, and in place when it is ready again.
+static void wait_for_table(Card& card) {
+    for (int patience = 1000; patience && !card.rtl->table___05Fready; --patience) card.step();
+}
+
+// `words` hold the row, least significant first, padded with zeros to whole 64 bits.
 EXPORT void card_write_row(Card* card, uint32_t table, uint32_t row, const uint32_t* words) {
     Vcard& rtl = *card->rtl;
     rtl.table___05Fvalid = 1;
     rtl.table___05Ftable = table;
     rtl.table___05Frow = row;
     assign(rtl.table___05Fdata, words);
+    wait_for_table(*card);
     card->step();
     rtl.table___05Fvalid = 0;
+    wait_for_table(*card);
 }
 
 EXPORT uint32_t card_read_counter(Card* card, uint32_t index) {

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
 from hdl.stream.beat import FRAME_LENGTH_BITS, host_beat, wire_beat
-from hdl.table.rows import table_write
+from hdl.table.writer import table_port
 
 STOP = 13  # this register is not 0: takes no more beats
 CUT = 14  # ... ends no packet
@@ -22,12 +22,11 @@ class Loopback(wiring.Component):
 
     def __init__(self, config: NicConfig):
         self.width = config.width
-        table = {name: Out(shape) for name, shape in table_write(config.width).members.items()}
         super().__init__(
             {
                 "i": In(stream.Signature(host_beat(config.width))),
                 "o": Out(stream.Signature(wire_beat(config.width))),
-                "table": In(wiring.Signature(table)),
+                "table": In(table_port(config.width)),
                 "counter": In(wiring.Signature({"select": Out(4), "value": In(32)})),
             }
         )
@@ -35,6 +34,7 @@ class Loopback(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         registers = Array(Signal(32, name=f"register_{n}") for n in range(16))
+        m.d.comb += self.table.ready.eq(1)
         with m.If(self.table.valid):
             m.d.sync += registers[self.table.row].eq(self.table.data)
         select = Signal(4)
