@@ -21,7 +21,6 @@ from host.errors import UserError
 from host.expect import expect
 from host.packets import CapturedPacket
 from host.progress import Advance
-from host.report import gigabits
 from host.segment import to_frames
 from host.simulation import DROP, open_card, preset
 
@@ -96,12 +95,12 @@ def measure(card: Any, nic: NicConfig, encapsulation: str, pattern: str, cycles:
 def table(rows: Sequence[Row]) -> Table:
     """The rows for people: a line for each preset and encapsulation, the patterns side by side."""
     patterns = list(dict.fromkeys(row["pattern"] for row in rows))
-    shown = Table(title="transmit path: wire utilisation and goodput of its limit", title_justify="left")
-    shown.add_column("preset")
-    shown.add_column("encapsulation")
+    shown = Table(title="transmit path: part of the line's time in use, and goodput in Gb/s", title_justify="left")
+    shown.add_column("preset", no_wrap=True)
+    shown.add_column("encapsulation", no_wrap=True)
     for pattern in patterns:
-        shown.add_column(f"{pattern}\nwire", justify="right")
-        shown.add_column(f"{pattern}\ngoodput", justify="right")
+        shown.add_column(f"{pattern}: wire", justify="right")
+        shown.add_column("goodput", justify="right")
     lines: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         lines.setdefault((row["preset"], row["encapsulation"]), {})[row["pattern"]] = row
@@ -109,6 +108,6 @@ def table(rows: Sequence[Row]) -> Table:
         cells = []
         for pattern in patterns:
             found = by_pattern.get(pattern)
-            cells += [f"{found['wire_utilisation']:.4f}", gigabits(found["goodput_bps"])] if found else ["", ""]
+            cells += [f"{found['wire_utilisation']:.4f}", f"{found['goodput_bps'] / 1e9:.3f}"] if found else ["", ""]
         shown.add_row(name, encapsulation, *cells)
     return shown

@@ -93,14 +93,14 @@ def bounds(model: type[BaseModel] | None, key: str) -> str:
 def find_line(source: str, location: Location) -> int | None:
     """The line of a key, of its table if the key is not there, or None if neither is found."""
     table, key = location[0], location[-1]
-    wanted = location[1] if len(location) > 1 and isinstance(location[1], int) else 0
-    seen, inside, found = -1, False, None
+    index = location[1] if len(location) > 1 and isinstance(location[1], int) else 0
+    seen, inside, found = -1, len(location) == 1, None  # before the first table is what has no table
     for number, line in enumerate(source.splitlines(), 1):
         header = HEADER.fullmatch(line)
         if header:
             seen += header[1] == table
-            inside = header[1] == table and seen == wanted
-            if inside:
+            inside = header[1] == table and seen == index
+            if inside and found is None:
                 found = number
         elif inside and (match := KEY.match(line)) and match[1] == key:
             return number

@@ -30,13 +30,14 @@ def progress_bar(what: str, patience: float = PATIENCE) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True)
     task = bar.add_task(what)
     start, shown = monotonic(), False
 
     def advance(done: int, total: int, doing: str = what, /) -> None:
         nonlocal shown
-        if not shown and monotonic() - start > patience:
+        if not shown and console.is_terminal and monotonic() - start > patience:
             bar.start()
             shown = True
         bar.update(task, completed=done, total=total, description=doing)

@@ -13,6 +13,8 @@ from host.errors import UserError
 from host.expect import Comparison, Expected
 from host.simulation import Run
 
+WIDTH_OF_A_FILE = 120
+
 Report = dict[str, Any]
 
 
@@ -115,5 +117,8 @@ def show(report: Mapping[str, Any], shown: Table, *, as_json: bool) -> None:
     """To standard output."""
     if as_json:
         print(json.dumps(report, indent=2))
-    else:
-        Console().print(shown)
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_FILE)
+    console.print(shown)

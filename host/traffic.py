@@ -9,7 +9,7 @@ FLOWS = 8
 MIX_FRAMES = 96
 ETHERNET, IPV4, TCP, TIMESTAMPS = 14, 20, 20, 12
 TSO_HEADERS = ETHERNET + IPV4 + TCP + TIMESTAMPS
-SHORTEST, SHORTEST_MIX, LONGEST_MIX = 60, 60, 9000  # bytes without the FCS
+SHORTEST, LONGEST = 60, 9000  # bytes without the FCS
 TIMESTAMP_OPTION = bytes.fromhex("0101080a0000123400005678")
 ACK, PSH = 0x10, 0x08
 
@@ -26,8 +26,15 @@ def frames(pattern: str, seed: int = 1) -> list[bytes]:
         case "64":
             return [tcp(random, flow, SHORTEST - ETHERNET - IPV4 - TCP, timestamps=False) for flow in range(FLOWS)]
         case "mix":
-            return [any_frame(random, random.randint(SHORTEST_MIX, LONGEST_MIX)) for _ in range(MIX_FRAMES)]
+            lengths = [SHORTEST, LONGEST, *(any_length(random) for _ in range(MIX_FRAMES - 2))]
+            random.shuffle(lengths)
+            return [any_frame(random, length) for length in lengths]
     raise ValueError(f"there is no pattern {pattern!r}; there are {', '.join(PATTERNS)}")
+
+
+def any_length(random: Random) -> int:
+    """As many between 60 and 120 bytes as between 4500 and 9000."""
+    return round(SHORTEST * (LONGEST / SHORTEST) ** random.random())
 
 
 def any_frame(random: Random, length: int) -> bytes:
