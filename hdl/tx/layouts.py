@@ -64,6 +64,7 @@ class FrameContext(data.Struct):
     dst_sum: 16  # sum of the destination address
     l4_sum: 16  # sum of words l4 to header_words, without TCP sequence, flags and checksum (UDP: without checksum)
     hash: 16  # of the inner flow (see hdl.net.flow)
+    bad_length: 1  # the descriptor was found wrong in the beat in which the headers end: for frames with no payload
 
 
 def header_beat(width: int) -> data.StructLayout:
