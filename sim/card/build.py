@@ -6,10 +6,10 @@
          │                          │                                           ^
          └── source key ────────────┴── content key ─────────────── cache ──────┘
 
-The library is named by a hash of the Verilog, the harness, the flags and Verilator's version; configurations that differ
-only in their rates share it. A hash of the sources and the configuration leads to that name, so that an unchanged tree
-does not even elaborate. Files appear by an atomic rename, and only one build runs at a time: parallel test runs wait
-for it and find its result.
+The library is named by a hash of the Verilog, the harness, the flags and Verilator's version; configurations that
+differ only in their rates share it. A hash of the sources and the configuration leads to that name, so that an
+unchanged tree does not even elaborate. Files appear by an atomic rename, and only one build runs at a time: parallel
+test runs wait for it and find its result.
 
 The cache is `$XDG_CACHE_HOME/tunnelnic/card`, or `~/.cache/tunnelnic/card`. It can be deleted at any time.
 """
@@ -26,12 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
-from amaranth.lib import data
-
 from hdl.config import NicConfig
-from hdl.stream.beat import host_beat, wire_beat
-from sim.card import toolchain
+from sim.card import elaborate, toolchain
 
 HERE = Path(__file__).parent
 HDL = HERE.parents[1] / "hdl"
@@ -58,10 +54,10 @@ def build(config: NicConfig, *, component: Any = None, trace: bool = False) -> P
         if component is None and (library := _follow(link)):
             return library
         if component is None:
-            text = _verilog(_transmit_path(config))
+            text = elaborate.verilog(elaborate.transmit_path(config))
             unchanged = _hdl_digest() == HDL_AT_IMPORT  # or what was elaborated is not what is on the disk
         else:
-            text, unchanged = _verilog(component), False
+            text, unchanged = elaborate.verilog(component), False
         library = folder / f"{_content_key(text, config.width, trace)}.so"
         if not library.exists():
             _compile(text, config.width, library, trace=trace)
@@ -77,38 +73,6 @@ def cache_folder() -> Path:
     return Path(base) / "tunnelnic" / "card"
 
 
-def layout_header(width: int) -> str:
-    """`layout.h`: the fields of the beats, taken from their Amaranth layouts."""
-    host, wire = host_beat(width), wire_beat(width)
-    meta = host["meta"]
-    fields = {"I_LAST": (host["last"].offset, host["last"].width)}
-    for name, field in data.Layout.cast(meta.shape):
-        fields[f"I_{str(name).upper()}"] = (meta.offset + field.offset, field.width)
-    for name in ("bytes", "last"):
-        fields[f"O_{name.upper()}"] = (wire[name].offset, wire[name].width)
-    constants = [f"constexpr Field {name}{{{offset}, {width}}};" for name, (offset, width) in fields.items()]
-    return f"""\
-// Generated from the layouts in hdl.stream.beat.
-#pragma once
-#include <cstdint>
-namespace layout {{
-struct Field {{ unsigned offset, width; }};  // bits of a beat
-{chr(10).join(constants)}
-constexpr unsigned WIDTH = {width};  // bytes a beat
-}}  // namespace layout
-"""
-
-
-def _transmit_path(config: NicConfig) -> Any:
-    from hdl.tx.path import TxPath  # late: a card that is in the cache does not need it
-
-    return TxPath(config)
-
-
-def _verilog(component: Any) -> str:
-    return str(verilog.convert(component, name="card", emit_src=False, strip_internal_attrs=True))
-
-
 def _compile(text: str, width: int, library: Path, *, trace: bool) -> None:
     """Verilog and the harness to `library`, in a folder that is deleted afterwards."""
     defines = toolchain.trace_defines(trace)
@@ -117,7 +81,7 @@ def _compile(text: str, width: int, library: Path, *, trace: bool) -> None:
         folder = Path(name)
         (folder / "card.v").write_text(text)
         toolchain.verilate(folder / "card.v", folder, trace=trace)
-        (folder / "layout.h").write_text(layout_header(width))
+        (folder / "layout.h").write_text(elaborate.layout_header(width))
         for file in HARNESS:
             shutil.copy(HERE / file, folder)
         units = {unit: toolchain.COLD if "Slow" in unit.name else toolchain.HOT for unit in folder.glob("*.cpp")}
@@ -167,7 +131,9 @@ HDL_AT_IMPORT = _hdl_digest()
 def _tools_key(trace: bool) -> str:
     """What a library depends on beside the design."""
     flags = (toolchain.VERILATE, toolchain.COMPILE, toolchain.HOT, toolchain.COLD, toolchain.trace_defines(trace))
-    sources = [file.read_bytes() for file in (HERE / "build.py", *(HERE / name for name in HARNESS))]
+    sources = [
+        file.read_bytes() for file in (HERE / "build.py", HERE / "elaborate.py", *(HERE / name for name in HARNESS))
+    ]
     return _digest(*flags, *sources, toolchain.verilator_version(), toolchain.machine())
 
 
@@ -177,7 +143,7 @@ def _source_key(config: NicConfig, trace: bool) -> str:
 
 
 def _content_key(text: str, width: int, trace: bool) -> str:
-    return _digest(text.encode(), layout_header(width), _tools_key(trace))
+    return _digest(text.encode(), elaborate.layout_header(width), _tools_key(trace))
 
 
 def _follow(link: Path) -> Path | None:

@@ -85,7 +85,7 @@ class VirtualCard:
         self._library.close()
 
     def reset(self) -> None:
-        """Resets the card and its surroundings; counts of cycles begin again at 0."""
+        """The card as after power-up, its tables empty; cycles count from 0 and a waveform begins anew."""
         self._library.reset()
 
     def write_row(self, table: Table, row: int, data: int) -> None:

@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.config import PRESETS
 from hdl.stream.beat import host_beat, wire_beat
-from sim.card import BuildError, toolchain
+from sim.card import BuildError, elaborate, toolchain
 from sim.card import build as build_module
-from sim.card.build import build, layout_header
+from sim.card.build import build
 from tests.sim.card.loopback import Loopback
 
 TEN = PRESETS["10g"]
@@ -54,7 +54,7 @@ def test_an_unchanged_tree_does_not_elaborate(empty_cache, monkeypatch):
         elaborated.append(config)
         return Loopback(config)
 
-    monkeypatch.setattr(build_module, "_transmit_path", stand_in)
+    monkeypatch.setattr(elaborate, "transmit_path", stand_in)
     monkeypatch.setattr(build_module, "_hdl_digest", lambda: build_module.HDL_AT_IMPORT)  # while someone edits, too
     first = build(TEN)
     began = time.perf_counter()
@@ -106,7 +106,7 @@ def test_a_design_with_other_ports_says_what_failed(empty_cache):
 
 
 def test_layout_is_the_beats():
-    text = layout_header(TEN.width)
+    text = elaborate.layout_header(TEN.width)
     for line in ("I_LAST{64, 1}", "I_VPORT{65, 6}", "I_LENGTH{71, 17}", "I_GSO_SIZE{88, 16}", "I_ACCECN{104, 1}"):
         assert f"constexpr Field {line};" in text
     assert "O_BYTES{64, 4}" in text and "O_LAST{68, 1}" in text
