@@ -41,7 +41,7 @@ def find_types(pipe: BeatPipe) -> None:
     pipe.put(
         length=length,
         long=length[6:].any(),
-        oversize=length > MAXIMUM_FRAME,
+        oversize=at_least(length, MAXIMUM_FRAME + 1),
     )
     pipe.step()
 

@@ -16,7 +16,7 @@ from tests.support import frames
 from tests.support.frames import Draw, Sample
 
 SEED = int(os.environ.get("SEED", "1"))
-FRAMES = int(os.environ.get("FRAMES", "150"))
+FRAMES = int(os.environ.get("FRAMES", "100"))
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Seen:
     payloads: list[tuple[int, bool]] = field(default_factory=list)  # data, error
     contexts: list[dict] = field(default_factory=list)
     cycles: list[int] = field(default_factory=list)  # of the contexts
+    latency: int = 0  # what the parser says
 
 
 def beats_of(frame: bytes, width: int) -> list[int]:
@@ -45,7 +46,8 @@ def run(
     width: int, given: list[tuple[bytes, dict]], *, gaps: Random | None, errors: frozenset[int] = frozenset()
 ) -> Seen:
     """Put frames through; `gaps` draws pauses; frames numbered in `errors` have `error` on their last beat."""
-    dut, seen = Parse(width=width), Seen()
+    dut = Parse(width=width)
+    seen = Seen(latency=dut.latency)
 
     async def drive(ctx):
         for number, (frame, meta) in enumerate(given):
@@ -182,6 +184,8 @@ def check_sums(frame: bytes, found: Parsed, context: dict, codes: list[int], say
     addresses = {4: (l3 + 12, 4), 6: (l3 + 8, 16)}.get(found.version)
     source = range(addresses[0], addresses[0] + addresses[1]) if addresses else range(0)
     target = range(source.stop, source.stop + len(source))
+    rest = [v for at, v in left.items() if l3 <= at < l4 and at not in source and at not in target]
+    assert context["l3_sum"] == ones_sum(rest), say
     assert context["l2_sum"] == ones_sum([v for at, v in left.items() if at < l3]), say
     assert context["src_sum"] == ones_sum([v for at, v in left.items() if at in source]), say
     assert context["dst_sum"] == ones_sum([v for at, v in left.items() if at in target]), say
@@ -193,7 +197,13 @@ def draw(random: Random) -> Sample:
     kind = random.choice(frames.GOOD + frames.HOSTILE)
     long = kind in (frames.super_segment, frames.truncated)
     sample = kind(Draw(random, 1400 if long else random.choice((1, 20, 120))))
-    return replace(sample, frame=sample.frame[: 1500 if random.random() < 0.2 else 400])
+    frame = bytearray(sample.frame[: 1500 if random.random() < 0.2 else 400])
+    if random.random() < 0.2:  # break it, anywhere
+        for _ in range(random.randint(1, 3)):
+            if frame:
+                frame[random.randrange(min(len(frame), 130))] = random.choice((0, 6, 17, 43, 60, random.getrandbits(8)))
+        del frame[random.randint(0, 200) :]
+    return replace(sample, frame=bytes(frame))
 
 
 def hand_over(samples: list[Sample]) -> list[tuple[bytes, dict]]:
@@ -214,3 +224,63 @@ def test_random(width, paused):
         check(width, given, run(width, given, gaps=random if paused else None, errors=errors), errors)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{again(width)}") from error
+
+
+def put_through(width: int, all_frames: list[bytes]) -> Seen:
+    """Back to back, and checked."""
+    given: list[tuple[bytes, dict]] = [(frame, {}) for frame in all_frames]
+    seen = run(width, given, gaps=None)
+    check(width, given, seen)
+    return seen
+
+
+V4_OPTIONS = frames.tcp_frame(4, b"data", options=frames.TIMESTAMPS, ip={"options": bytes([7] * 8)})
+V6_CHAIN = frames.udp_frame(6, b"data", ip={"extensions": [(0, frames.extension()), (43, frames.routing(0))]})
+
+
+@pytest.mark.parametrize("frame", [V4_OPTIONS, V6_CHAIN], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("tags", [0, 1, 2])
+def test_every_truncation(frame, tags):
+    """A frame cut off behind each of its bytes: the headers never reach beyond what is there."""
+    frame = frame[:12] + bytes.fromhex("8100012388a80456")[: 4 * tags] + frame[12:]
+    put_through(8, [frame[:size] for size in range(len(frame) + 1)])
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_deepest_headers(width):
+    """Around 512 bytes of headers, and around four extension headers."""
+    deep = []
+    for filler in range(54, 59):  # extension headers of 8 bytes: TCP or UDP ends at, before or behind byte 512
+        sizes = [8 * (filler - 3), 8, 8, 8]
+        chain = [(60, frames.extension(size)) for size in sizes]
+        for options in (0, 8, 12, 20):
+            deep.append(frames.tcp_frame(6, b"payload", options=bytes(options), ip={"extensions": chain}))
+        deep.append(frames.udp_frame(6, b"payload", ip={"extensions": chain}))
+        deep.append(frames.ethernet(frames.IPV6, frames.ipv6(frames.ICMPV6, b"payload", extensions=chain)))
+    for count in range(7):
+        chain = [(60, frames.extension(16))] * count
+        deep.append(frames.tcp_frame(6, b"", ip={"extensions": chain}))
+    limits = {parse(frame).unparsed for frame in deep}
+    assert limits == {False, True}
+    put_through(width, deep)
+
+
+def test_context_does_not_wait_for_the_frame():
+    """The context of the largest frame leaves with its headers; one byte more is too much."""
+    head = frames.tcp_frame(6, b"")
+    seen = put_through(64, [head.ljust(size, b"x") for size in (MAXIMUM_FRAME, MAXIMUM_FRAME + 1)])
+    assert [c["oversize"] for c in seen.contexts] == [0, 1]
+    assert seen.cycles[0] <= 2 + seen.latency
+
+
+def test_a_frame_a_cycle():
+    """Frames of one beat leave a context each cycle."""
+    seen = put_through(64, [frames.udp_frame(4, bytes([k]), tags=[(0x8100, k)] * (k % 3)) for k in range(30)])
+    assert seen.cycles == list(range(seen.cycles[0], seen.cycles[0] + 30))
+
+
+def test_latency():
+    """`latency` is what credits are computed from: nothing comes later."""
+    for width in WIDTHS:
+        seen = put_through(width, [frames.arp()[:14]])
+        assert seen.cycles[0] == -(-14 // width) + seen.latency
