@@ -1,6 +1,6 @@
 """Moving the bytes of a part to where they belong in the packet's beats."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -13,6 +13,19 @@ def lane_bits(width: int, unit: int) -> int:
     if unit not in (1, 2):
         raise ValueError(f"unit is {unit} bytes; it must be 1 or 2")
     return exact_log2(width // unit)
+
+
+def above(value: Value, bound: int) -> Value:
+    """`value` > `bound`, spelled out in gates: a lookup of a few bits, where `>` becomes a carry chain."""
+    result: Value = C(0)
+    for bit in range(len(value)):
+        result = (value[bit] & result) if bound >> bit & 1 else (value[bit] | result)
+    return result
+
+
+def thermometer(value: Value, count: int) -> Value:
+    """Bit n of `count` is set where n < `value`."""
+    return Cat(above(value, bound) for bound in range(count))
 
 
 def place_layout(width: int, unit: int) -> data.StructLayout:
@@ -211,14 +224,19 @@ class Realign(wiring.Component):
         ]
 
         # The place arrives as a few numbers and becomes masks in the last two cycles before the rotated row comes.
-        step = delayed(m, self.step, rotate.latency, name="step")
+        # (A register with a reset at the end of a delay line keeps it out of the slow end of a shift-register LUT.)
+        step = Signal(self.step.shape())
+        m.d.sync += step.eq(delayed(m, self.step, rotate.latency - 1, name="step"))
         place = step.place
         low, after, before = (Signal(lanes, name=name, reset_less=True) for name in ("low", "after", "before"))
         size = Signal(range(self.width + 1), reset_less=True)
         m.d.sync += [
-            low.eq(Cat(place.rotate > lane for lane in range(lanes))),
-            after.eq(Cat(~place.first | (place.start <= lane) for lane in range(lanes))),
-            before.eq(Cat((~place.last | (place.tail >= lane)) & ~place.empty for lane in range(lanes))),
+            low.eq(thermometer(place.rotate, lanes)),
+            after.eq(~thermometer(place.start, lanes) | (~place.first).replicate(lanes)),
+            before.eq(
+                Cat(C(1), thermometer(place.tail, lanes - 1) | (~place.last).replicate(lanes - 1))
+                & (~place.empty).replicate(lanes)
+            ),
             size.eq(Mux(place.last, (place.tail + 1) * unit, self.width)),
         ]
         take_prev, take_this = (Signal(lanes, name=name, reset_less=True) for name in ("take_prev", "take_this"))

@@ -11,6 +11,7 @@ from amaranth.utils import exact_log2
 
 from hdl.registers.patches import OUTER_PATCH_BITS, OuterPatch
 from hdl.stream.beat import delayed, swap16
+from hdl.tx.choose import Chooser, any_of, choose
 from hdl.tx.layouts import OuterValues
 
 CODES = 1 << OUTER_PATCH_BITS
@@ -115,12 +116,12 @@ class BankedPatcher(OuterPatcher):
         choices = [C(0, 16)] + [swap16(flat[16 * code - 16 : 16 * code]) for code in range(1, CODES)]
         enable = delayed(m, deal, 1, name="enable")
         address = Signal(range(SLOT_DEPTH), reset_less=True)
-        number = Cat(_any(row[n] for n in range(self.rows) if n >> bit & 1) for bit in range(exact_log2(self.rows)))
+        number = Cat(any_of(row[n] for n in range(self.rows) if n >> bit & 1) for bit in range(exact_log2(self.rows)))
         m.d.sync += address.eq(Cat(number, self.slot))
         dealt = []
         for bank in range(self.banks):
             word = Signal(16, name=f"dealt_{bank}", reset_less=True)
-            m.d.sync += word.eq(_choose((row[n], choices[n * self.banks + bank]) for n in range(self.rows)))
+            m.d.sync += word.eq(choose((row[n], choices[n * self.banks + bank]) for n in range(self.rows)))
             dealt.append(word)
 
         bank_bits = exact_log2(self.banks)
@@ -148,7 +149,7 @@ class BankedPatcher(OuterPatcher):
                     value.eq(read_port.data),
                 ]
                 terms.append((select, value))
-            m.d.sync += self.o[at].eq(_choose(terms))
+            m.d.sync += self.o[at].eq(choose(terms))
         return m
 
 
@@ -157,7 +158,7 @@ class DirectPatcher(OuterPatcher):
 
     The next hop's words are known only to the words in which they lie, the first three of a beat.
 
-    Latency: 4 cycles: decode in two, choose, combine. Throughput: a record a cycle.
+    Latency: 4 cycles. Throughput: a record a cycle.
     """
 
     latency = 4
@@ -183,45 +184,23 @@ class DirectPatcher(OuterPatcher):
         values = Signal(OuterValues, reset_less=True)
         m.d.sync += values.eq(read_port.data)
         flat = values.as_value()
-        data = delayed(m, self.data, 2, name="data")
         for lane in range(self.lanes):
-            code = self.code(lane)
-            at = slice(16 * lane, 16 * lane + 16)
-            low = Signal(4, name=f"low_{lane}", reset_less=True)
-            high = Signal(8, name=f"high_{lane}", reset_less=True)
-            select = Signal(CODES, name=f"select_{lane}", reset_less=True)
+            numbers = [n for n in range(CODES) if n not in NEXT_HOP or n == NEXT_HOP[0] + lane]
+            m.submodules[f"word_{lane}"] = word = Chooser(numbers, six=True)
+            # code 0 keeps what is there, which is nothing outside the header
+            code = Signal(OUTER_PATCH_BITS, name=f"code_{lane}", reset_less=True)
+            kept = Signal(16, name=f"kept_{lane}", reset_less=True)
             m.d.sync += [
-                low.eq(Cat(self.inside[lane] & (code[:2] == number) for number in range(4))),
-                high.eq(Cat(code[2:] == number for number in range(8))),
-                select.eq(Cat(low[number & 3] & high[number >> 2] for number in range(CODES))),
+                code.eq(self.code(lane) & self.inside[lane].replicate(OUTER_PATCH_BITS)),
+                kept.eq(self.data.word_select(lane, 16) & self.inside[lane].replicate(16)),
             ]
-            terms = [(select[0], data[at])] + [
-                (select[number], swap16(flat[16 * number - 16 : 16 * number]))
-                for number in range(1, CODES)
-                if number not in NEXT_HOP or number == NEXT_HOP[0] + lane
-            ]
-            groups = []
-            for first in range(0, len(terms), 8):
-                group = Signal(16, name=f"group_{lane}_{first}", reset_less=True)
-                m.d.sync += group.eq(_choose(terms[first : first + 8]))
-                groups.append(group)
-            m.d.sync += self.o[at].eq(_any(groups))
+            m.d.comb += [word.number.eq(code), word.words[0].eq(delayed(m, kept, 1, name=f"kept_{lane}"))]
+            for at, number in enumerate(numbers[1:], 1):
+                m.d.comb += word.words[at].eq(swap16(flat[16 * number - 16 : 16 * number]))
+            m.d.comb += self.o.word_select(lane, 16).eq(word.o)
         return m
 
 
 def outer_patcher(width: int) -> OuterPatcher:
     """The smaller of the two that keeps up with the line: banks grow with the square of the width."""
     return BankedPatcher(width) if width <= 16 else DirectPatcher(width)
-
-
-def _any(values):
-    """All values ORed."""
-    result = 0
-    for value in values:
-        result = value | result
-    return result
-
-
-def _choose(terms):
-    """The values whose selects are set, ORed."""
-    return _any(value & select.replicate(len(value)) for select, value in terms)

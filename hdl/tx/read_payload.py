@@ -62,7 +62,12 @@ class PayloadRead(wiring.Component):
         m.submodules.realign = realign = Realign(width, 1)
         m.submodules.space = space = Space(rows, self.margin)
         m.submodules.fifo = fifo = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width])
-        m.submodules.ring = ring = memory.Memory(shape=8 * width, depth=rows, init=[])
+        m.submodules.ring = ring = memory.Memory(
+            shape=8 * width,
+            depth=rows,
+            init=[],
+            attrs={"no_rw_check": 1},  # what is read of a row in the cycle that writes it is never used: no bypass
+        )
 
         # plan: the read pointer runs ahead with the plans, so that every plan knows its first row
         record, accept = self.record.p, Signal()

@@ -1,15 +1,17 @@
 """Replaying inner headers, once a packet, with the words that differ patched in."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hdl.config import NicConfig
+from hdl.registers.patches import INNER_PATCH_BITS
 from hdl.stream.align import Extent, Realign, lane_bits
 from hdl.stream.beat import delayed, part_beat, swap16
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
+from hdl.tx.choose import Chooser
 from hdl.tx.layouts import HEADER_WORDS, HeaderRecord, InnerValues, header_beat
 from hdl.tx.replay import FIFO_DEPTH, Space
 
@@ -55,36 +57,29 @@ class Strip(wiring.Component):
 class InnerPatcher(wiring.Component):
     """Replace the words of a row whose code is not 0.
 
-    Ports: `i` (`header_beat`), `values` a cycle later, `o` (data) 3 cycles later.
+    Ports: `data` and `codes` of a row; `values` a cycle later; `o` 3 cycles later.
 
-    Latency: 3 cycles: decode, choose, combine. Throughput: one row a cycle.
+    Latency: 3 cycles. Throughput: one row a cycle.
     """
 
     def __init__(self, width: int):
         self.width = width
-        super().__init__(
-            {"data": In(8 * width), "codes": In(3 * (width // 2)), "values": In(InnerValues), "o": Out(8 * width)}
-        )
+        codes = data.ArrayLayout(INNER_PATCH_BITS, width // 2)
+        super().__init__({"data": In(8 * width), "codes": In(codes), "values": In(InnerValues), "o": Out(8 * width)})
 
     def elaborate(self, platform):
         m = Module()
+        kept = delayed(m, self.data, 1, name="kept")
         values = self.values.as_value()
-        data = delayed(m, self.data, 1, name="data")
+        count = len(values) // 16
         for lane in range(self.width // 2):
-            code = self.codes[3 * lane : 3 * lane + 3]
-            select = Signal(8, name=f"select_{lane}", reset_less=True)
-            m.d.sync += select.eq(Cat(code == number for number in range(8)))
-            at = slice(16 * lane, 16 * lane + 16)
-            choices = [data[at], *(swap16(values[16 * n : 16 * n + 16]) for n in range(7))]
-            pairs = []
-            for number in range(0, 8, 2):
-                pair = Signal(16, name=f"pair_{lane}_{number}", reset_less=True)
-                m.d.sync += pair.eq(
-                    (choices[number] & select[number].replicate(16))
-                    | (choices[number + 1] & select[number + 1].replicate(16))
-                )
-                pairs.append(pair)
-            m.d.sync += self.o[at].eq(pairs[0] | pairs[1] | pairs[2] | pairs[3])
+            m.submodules[f"word_{lane}"] = word = Chooser(range(count + 1), six=self.width >= 32)
+            m.d.comb += [
+                word.number.eq(self.codes[lane]),
+                word.words[0].eq(kept.word_select(lane, 16)),
+                *(word.words[n + 1].eq(swap16(values.word_select(n, 16))) for n in range(count)),
+                self.o.word_select(lane, 16).eq(word.o),
+            ]
         return m
 
 
@@ -141,7 +136,12 @@ class HeaderReplay(wiring.Component):
         m.submodules.realign = realign = Realign(width, 2)
         m.submodules.space = space = Space(rows, self.margin)
         m.submodules.fifo = fifo = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width])
-        m.submodules.ring = ring = memory.Memory(shape=header_beat(width), depth=rows, init=[])
+        m.submodules.ring = ring = memory.Memory(
+            shape=header_beat(width),
+            depth=rows,
+            init=[],
+            attrs={"no_rw_check": 1},  # what is read of a row in the cycle that writes it is never used: no bypass
+        )
 
         # plan
         record, accept, stripped = self.record.p, Signal(), Signal()
@@ -190,7 +190,8 @@ class HeaderReplay(wiring.Component):
 
         # read
         write_port, read_port = ring.write_port(), ring.read_port()
-        beat = delayed(m, read_port.data, 1, name="beat")
+        beat = Signal(header_beat(width))
+        m.d.sync += beat.eq(read_port.data)
         values = Signal(InnerValues, reset_less=True)
         m.d.comb += [
             write_port.en.eq(self.write),
@@ -207,7 +208,7 @@ class HeaderReplay(wiring.Component):
             strip.opening.eq(delayed(m, steps.opening, 2, name="opening")),
             slot_read.addr.eq(delayed(m, steps.user[1:], 3, name="slot")),
             patch.data.eq(strip.o),
-            patch.codes.eq(delayed(m, beat.codes.as_value(), 1, name="codes")),
+            patch.codes.eq(delayed(m, beat.codes, 1, name="codes")),
             patch.values.eq(values),
         ]
         m.d.sync += values.eq(slot_read.data)

@@ -1,13 +1,13 @@
 """Replaying outer header templates with the words that differ patched in."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import C, Cat, Module, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
 from hdl.registers.patches import OUTER_PATCH_BITS
 from hdl.registers.tables import PROFILE_ROWS, TEMPLATE_BYTES
-from hdl.stream.align import Extent
+from hdl.stream.align import Extent, thermometer
 from hdl.stream.beat import delayed, part_beat
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
@@ -68,7 +68,10 @@ class OuterReplay(wiring.Component):
         m.submodules.plans = plans = SmallFifo(shape=steps.plan_shape, limit=12)
         m.submodules.fifo = fifo = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width])
         m.submodules.templates = templates = memory.Memory(
-            shape=template_row(width), depth=template_rows(width), init=[]
+            shape=template_row(width),
+            depth=template_rows(width),
+            init=[],
+            attrs={"no_rw_check": 1},  # what is read of a row in the cycle that writes it is never used: no bypass
         )
 
         # plan
@@ -106,7 +109,10 @@ class OuterReplay(wiring.Component):
         beat = delayed(m, read_port.data, 1, name="beat")
         place = delayed(m, steps.step.place, 1, name="place")
         inside = Signal(lanes, reset_less=True)
-        m.d.sync += inside.eq(Cat((~place.last | (place.tail >= lane)) & ~place.empty for lane in range(lanes)))
+        m.d.sync += inside.eq(
+            Cat(C(1), thermometer(place.tail, lanes - 1) | (~place.last).replicate(lanes - 1))
+            & (~place.empty).replicate(lanes)
+        )
         m.d.comb += [
             write_port.en.eq(self.write),
             write_port.addr.eq(self.row),
