@@ -30,10 +30,7 @@ def test_web_server(encapsulation: str, run: Run, tmp_path: Path) -> None:
     span = (packets[-1].time_ns - packets[0].time_ns) * 10 / 8 + units(sizes[-1:])
     assert report["wire_utilisation"] == pytest.approx(units(sizes) / span, abs=1e-5)
     assert 0.998 <= report["wire_utilisation"] <= 1
-    gaps = [
-        later.time_ns - packet.time_ns - 0.8 * units([len(packet.data)])
-        for packet, later in pairwise(packets)
-    ]
+    gaps = [later.time_ns - packet.time_ns - 0.8 * units([len(packet.data)]) for packet, later in pairwise(packets)]
     assert min(gaps) > -1.01, "no packet begins before the one before it has ended"
 
 
