@@ -135,7 +135,7 @@ class Finisher(wiring.Component):
         p.put(
             length=(f.c_length + piece)[:16],
             l4_length=(f.c_l4_length + piece)[:16],
-            body=(n.length - gate(p.follower, Cat(Const(0, 1), f.kept_words) + STT_HEADER))[:16],
+            body=(Cat(n.length, Const(0, 2)) - gate(p.follower, Cat(Const(0, 1), f.kept_words) + STT_HEADER))[:16],
             stt_length=(f.stt_length + gate(~f.fragmented, n.length))[:16],
             offset_words=(f.words - gate(p.follower, Const(STT_HEADER_WORDS, 7)))[:7],
             inner_words=gate(~p.follower, f.kept_words),
