@@ -107,7 +107,7 @@ class Cutter(wiring.Component):
             first=first,
             last=last,
             lane=lane,
-            offset=Mux(first, 0, offset),
+            offset=Mux(first | ~plan.fragmented, 0, offset),
             id=inner_id,
             sequence=sequence,
         )
