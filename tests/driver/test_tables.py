@@ -120,6 +120,16 @@ def test_sixty_four_neighbours_find_room(shift: int) -> None:
     assert set(place(keys).values()) == set(keys)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_long_chains_of_moves(seed: int) -> None:
+    """Far more entries than are promised: nine rows in ten taken, so that making room takes several moves."""
+    random = Random(seed)
+    keys = [(random.randrange(64), random.getrandbits(48)) for _ in range(EXACT_WAYS * EXACT_ROWS * 9 // 10)]
+    table = place(keys)
+    assert set(table.values()) == set(keys) and len(table) == len(keys)
+    assert all(row in rows_of(key) for row, key in table.items())
+
+
 def test_placement_is_the_same_every_time() -> None:
     keys = [(k % 3, 0x525400000000 + 7 * k) for k in range(64)]
     assert place(keys) == place(keys)
