@@ -125,10 +125,13 @@ class OuterReplay(wiring.Component):
             patch.free.eq(delayed(m, steps.release, 2, name="free")),
         ]
 
+        # a register with a reset, that it does not become the slow end of a shift-register LUT
+        write = Signal()
+        m.d.sync += write.eq(delayed(m, steps.step.emit, 1 + patch.latency, name="emit"))
         m.d.comb += [
             steps.room.eq(fifo.room),
             fifo.reserve.eq(steps.reserve),
-            fifo.write.eq(delayed(m, steps.step.emit, 2 + patch.latency, name="emit")),
+            fifo.write.eq(write),
             fifo.i.data.eq(patch.o),
             fifo.i.bytes.eq(width),
             *(

@@ -91,11 +91,13 @@ def simulate(width, traffic, rng, *, pause=0.0, record_pause=0.0, delay=0):
     return keep
 
 
-@pytest.mark.parametrize("width", [8, 16, 32, 64])
-@pytest.mark.parametrize("pause, record_pause", [(0.0, 0.0), (0.4, 0.0), (0.0, 0.7)])
+@pytest.mark.parametrize(
+    "width, pause, record_pause",
+    [(8, 0.0, 0.0), (8, 0.4, 0.0), (8, 0.0, 0.7), (16, 0.3, 0.5), (32, 0.0, 0.0), (64, 0.0, 0.0), (64, 0.4, 0.3)],
+)
 def test_packets(width, pause, record_pause):
     rng = random.Random(SEED + width)
-    traffic = random_traffic(rng, width, 25)
+    traffic = random_traffic(rng, width, 20)
     keep = simulate(width, traffic, rng, pause=pause, record_pause=record_pause)
     assert len(keep.cycles) == sum(-(-len(packet) // width) for packet in traffic.packets)
 
@@ -119,15 +121,15 @@ def test_every_cycle_carries_a_beat(width, outer_words, header_words, pieces, st
     rng = random.Random(SEED)
     traffic = Traffic(width)
     traffic.templates[0] = random_template(rng, 64)
-    for _ in range(60 // max(1, len(pieces))):
+    for _ in range(40 // max(1, len(pieces))):
         traffic.frame(rng, outer_words=outer_words, header_words=header_words, strip=strip, pieces=list(pieces))
-    keep = simulate(width, traffic, rng, delay=400)
+    keep = simulate(width, traffic, rng, delay=300)
     assert keep.gaps == 0
     lost = keep.cycles[-1] - keep.cycles[0] + 1 - len(keep.cycles)
     assert lost == 0, f"{lost} cycles of {len(keep.cycles)} lost"
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_no_gap_in_mixed_traffic(seed):
     """At 8 bytes, whatever comes after whatever: nothing stops a packet that has begun."""
     rng = random.Random(seed)

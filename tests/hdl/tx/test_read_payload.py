@@ -16,8 +16,7 @@ def config(width):
     return NicConfig(name="test", width=width, clock_hz=200_000_000, ring_bytes=16384)
 
 
-@pytest.mark.parametrize("width", [8, 16, 32, 64])
-@pytest.mark.parametrize("pause", [0.0, 0.3])
+@pytest.mark.parametrize("width, pause", [(8, 0.0), (16, 0.3), (32, 0.3), (64, 0.0), (64, 0.3)])
 def test_payload(width, pause):
     rng = random.Random(SEED + width)
     traffic = random_traffic(rng, width, 60)
@@ -55,7 +54,7 @@ def test_payload(width, pause):
     "width, lane, offset, length", [(8, 6, 6, 18), (8, 3, 1, 40), (64, 42, 42, 18), (64, 10, 50, 14)]
 )
 def test_throughput(width, lane, offset, length):
-    count = 150
+    count = 80
     rng = random.Random(SEED)
     record = {"lane": lane, "offset": offset, "length": length}
     rows_each = -(-(lane + length) // width)

@@ -27,8 +27,7 @@ async def load(ctx, dut, traffic, width):
     ctx.set(dut.write, 0)
 
 
-@pytest.mark.parametrize("width", [8, 16, 32, 64])
-@pytest.mark.parametrize("pause", [0.0, 0.3])
+@pytest.mark.parametrize("width, pause", [(8, 0.0), (8, 0.3), (16, 0.3), (32, 0.3), (64, 0.0), (64, 0.3)])
 def test_outer(width, pause):
     rng = random.Random(SEED + width)
     traffic = random_traffic(rng, width, 30)
@@ -53,16 +52,16 @@ def test_outer(width, pause):
 def test_bare_packets_keep_up(width, cycles):
     """At 64 bytes one a cycle; at 8 one in two, where no packet has fewer than two beats."""
     dut = OuterReplay(config(width))
-    keep = PartKeeper(width, [(0, b"")] * 200)
+    keep = PartKeeper(width, [(0, b"")] * 100)
 
     async def source(ctx):
-        await send(ctx, dut.record, [{"words": 0}] * 200, rng=random.Random(0))
+        await send(ctx, dut.record, [{"words": 0}] * 100, rng=random.Random(0))
 
     async def sink(ctx):
         await receive(ctx, dut.o, keep, rng=random.Random(0))
 
     run(dut, source, sink)
-    assert keep.cycles[-1] - keep.cycles[0] <= 200 * cycles
+    assert keep.cycles[-1] - keep.cycles[0] <= 100 * cycles
 
 
 @pytest.mark.parametrize("width, words, cycles", [(8, 21, 8), (8, 64, 16), (16, 21, 4), (64, 21, 1)])
@@ -86,8 +85,7 @@ def test_tunnelled_packets_keep_up(width, words, cycles):
     assert keep.cycles[-1] - keep.cycles[0] <= count * cycles
 
 
-@pytest.mark.parametrize("width", [8, 16, 64])
-@pytest.mark.parametrize("code", [3, 4, 27, 28, 31])
+@pytest.mark.parametrize("width, code", [(8, 3), (8, 28), (8, 31), (16, 28), (16, 31), (64, 31)])
 def test_a_value_is_there_in_time(width, code):
     """The first beat of a packet that comes alone may want any value."""
     rng = random.Random(SEED)
