@@ -246,6 +246,21 @@ def test_every_truncation(frame, tags):
     put_through(8, [frame[:size] for size in range(len(frame) + 1)])
 
 
+def with_byte(frame: bytes, at: int, value: int) -> bytes:
+    return frame[:at] + bytes([value]) + frame[at + 1 :]
+
+
+def test_every_size_field():
+    """All versions that matter, all sizes of the IPv4 and the TCP header, lengths around the true ones."""
+    v6 = frames.tcp_frame(6, b"data")
+    given = [with_byte(frame, 14, v << 4 | ihl) for frame in (V4_OPTIONS, v6) for v in (4, 5, 6) for ihl in range(16)]
+    given += [with_byte(V4_OPTIONS, 14 + 28 + 12, size << 4) for size in range(16)]
+    given += [with_byte(V4_OPTIONS, 17, size) for size in range(20, len(V4_OPTIONS) + 2)]
+    given += [with_byte(v6, 19, size) for size in range(len(v6) - 52)]
+    given += [with_byte(V6_CHAIN, 14 + 40 + 32 + 5, size) for size in range(16)]
+    put_through(8, given)
+
+
 @pytest.mark.parametrize("width", [8, 64])
 def test_deepest_headers(width):
     """Around 512 bytes of headers, and around four extension headers."""
