@@ -22,7 +22,7 @@ class SmallFifo(wiring.Component):
     Parameters
     ----------
     shape : of an entry
-    depth : entries in memory, a power of two (16: one distributed RAM a 4 bits on ECP5)
+    depth : entries in memory, a power of two (16 is the depth of distributed RAM on ECP5)
     limit : entries promised or held at most; `depth` unless given
     """
 

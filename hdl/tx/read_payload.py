@@ -29,7 +29,7 @@ class PayloadRead(wiring.Component):
     A record's rows begin where the record before left the read pointer, and are written before it arrives. Rows are
     free once a record has advanced over them.
 
-    Latency: 20 cycles from record to beat at 8 bytes. Throughput: a payload takes the larger of its rows and its
+    Latency: 16 cycles from record to beat. Throughput: a payload takes the larger of its rows and its
     beats; one that is discarded takes a cycle. Back-pressure: `record.ready` and `space`.
 
     Parameters

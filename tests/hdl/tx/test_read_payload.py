@@ -51,7 +51,8 @@ def test_payload(width, pause):
 
 
 @pytest.mark.parametrize(
-    "width, lane, offset, length", [(8, 6, 6, 18), (8, 3, 1, 40), (64, 42, 42, 18), (64, 10, 50, 14)]
+    "width, lane, offset, length",
+    [(8, 6, 6, 18), (8, 3, 1, 40), (16, 3, 9, 90), (32, 9, 3, 90), (64, 42, 42, 18), (64, 10, 50, 14)],
 )
 def test_throughput(width, lane, offset, length):
     count = 80
