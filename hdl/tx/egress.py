@@ -27,8 +27,8 @@ class Egress(wiring.Component):
     `header_space` and `payload_write`/`payload_i`/`payload_space`; `template_write`/`template_row`/`template_i`;
     stream `o` of `wire_beat`.
 
-    Latency: 26 cycles from records to beat at 8 bytes, 27 at 64. Throughput: one beat a cycle. Once a packet has begun, no cycle is lost within it where
-    records wait and `o` is ready.
+    Latency: 26 cycles from records to beat at 8 bytes, 27 at 64. Throughput: one beat a cycle. Once a packet has
+    begun, no cycle is lost within it where records wait and `o` is ready.
 
     Parameters
     ----------

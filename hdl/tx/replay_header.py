@@ -96,8 +96,8 @@ class HeaderReplay(wiring.Component):
     rows are free, counting what was written up to three cycles ago; streams `record` (of `HeaderRecord`) and `o`
     (`part_beat`). A record's rows are written before it arrives.
 
-    Latency: 20 cycles from record to beat at 8 bytes, 21 at 64. Throughput: a header takes the larger of its rows and its beats;
-    one that is discarded takes a cycle. Back-pressure: `record.ready` and `space`.
+    Latency: 20 cycles from record to beat at 8 bytes, 21 at 64. Throughput: a header takes the larger of its rows and
+    its beats; one that is discarded takes a cycle. Back-pressure: `record.ready` and `space`.
 
     Parameters
     ----------

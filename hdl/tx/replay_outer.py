@@ -38,8 +38,8 @@ class OuterReplay(wiring.Component):
     Ports: `write`, `row`, `i` replace a row of the template memory (row = profile * (128 / width) + beat); streams
     `record` (of `OuterRecord`) and `o` (`part_beat`; `more` is 1, `bytes` is `width`).
 
-    Latency: 14 to 16 cycles from record to beat. Throughput: one beat a cycle, but see `hdl.tx.patch_outer`. Back-pressure:
-    `record.ready`.
+    Latency: 14 to 16 cycles from record to beat. Throughput: one beat a cycle, but see `hdl.tx.patch_outer`.
+    Back-pressure: `record.ready`.
     """
 
     def __init__(self, config: NicConfig):

@@ -43,7 +43,15 @@ def test_header(width, pause):
 
 @pytest.mark.parametrize(
     "width, words, offset, strip",
-    [(8, 7, 0, 0), (8, 27, 21, 0), (16, 40, 0, 0), (32, 40, 3, 0), (64, 21, 0, 0), (64, 27, 25, 0), (64, 29, 20, 1)],
+    [
+        (8, 7, 0, 0),
+        (8, 27, 21, 0),
+        (16, 40, 0, 0),
+        (32, 40, 3, 0),
+        (64, 21, 0, 0),
+        (64, 27, 25, 0),
+        (64, 29, 20, 1),
+    ],
 )
 def test_throughput(width, words, offset, strip):
     """One beat a cycle, and one packet a cycle where packets are that short."""
