@@ -9,7 +9,7 @@ from hdl.registers.counters import COUNTERS, DropReason, TxCounter
 from hdl.registers.tables import TUNNEL_BITS
 from hdl.stream.pipe import Pipe
 from hdl.table.sequence import SequenceNumbers
-from hdl.tx.layouts import HeaderRecord, OuterRecord, PayloadRecord, Piece, PieceSum
+from hdl.tx.layouts import HeaderRecord, OuterConstants, OuterRecord, PayloadRecord, Piece, PieceSum
 
 STT_HEADER = 18
 STT_HEADER_WORDS = STT_HEADER // 2
@@ -31,7 +31,7 @@ class Finisher(wiring.Component):
     checksum is complete sums to the complement of its pseudo-header, so the outer sum never looks at the payload again.
 
     Ports: streams `piece`, `sum` (one for each piece with payload that is not dropped), `total` (one for each frame with
-    `whole_sum`); `go` (room for `latency` + 2 records); valid-only records; `events` for the counters; `sequence_*`: the
+    `whole_sum`), `constants` (one for each frame); `go` (room for `latency` + 2 records); valid-only records; `events` for the counters; `sequence_*`: the
     driver sets a tunnel's next GRE sequence number. Latency: `latency` cycles. Throughput: one packet a cycle.
 
     Parameters
@@ -48,6 +48,7 @@ class Finisher(wiring.Component):
                 "piece": In(stream.Signature(Piece)),
                 "sum": In(stream.Signature(PieceSum)),
                 "total": In(stream.Signature(16)),
+                "constants": In(stream.Signature(OuterConstants)),
                 "go": In(1),
                 "outer_valid": Out(1),
                 "outer": Out(OuterRecord),
@@ -222,6 +223,8 @@ class Finisher(wiring.Component):
 
     def _records(self, m, p):
         f, n, width = p.f, p.n, self.width
+        k = self.constants.payload
+        m.d.comb += self.constants.ready.eq(p.valid & n.last)
         alive = p.valid & p.alive
         outer_sum = fold(p.s_outer)
         outer_checksum = Mux(f.outer_udp & (outer_sum == 0xFFFF), 0xFFFF, ~outer_sum)
@@ -229,8 +232,8 @@ class Finisher(wiring.Component):
             "length": p.outer_length,
             "id": p.outer_id,
             "ip_checksum": ~p.outer_ip_checksum,
-            "tos": f.tos,
-            "flow_port": f.flow_port,
+            "tos": k.tos,
+            "flow_port": k.flow_port,
             "udp_length": p.outer_l4_length,
             "l4_checksum": outer_checksum,
             "sequence_high": p.outer_sequence[16:],
@@ -240,18 +243,18 @@ class Finisher(wiring.Component):
             "tcp_flags": p.outer_flags,
             "stt_flags": f.stt_flags,
             "stt_l4_offset": f.stt_l4_offset,
-            "stt_mss": f.stt_mss,
-            "stt_tci": f.stt_tci,
+            "stt_mss": gate(f.partial, k.gso_size),
+            "stt_tci": k.stt_tci,
         }
         m.d.sync += [getattr(self.outer.values, name).eq(value) for name, value in values.items()]
         for field, count in (("next_hop", 3), ("key", 4), ("remote", 8)):
             m.d.sync += [
-                getattr(self.outer.values, field)[i].eq(getattr(f, field)[16 * (count - 1 - i) : 16 * (count - i)])
+                getattr(self.outer.values, field)[i].eq(getattr(k, field)[16 * (count - 1 - i) : 16 * (count - i)])
                 for i in range(count)
             ]
         m.d.sync += [
             self.outer_valid.eq(alive),
-            self.outer.profile.eq(f.profile),
+            self.outer.profile.eq(k.profile),
             self.outer.words.eq(p.offset_words),
         ]
         rows_behind = (f.header_words + (width // 2 - 1))[(width // 2).bit_length() - 1 :]

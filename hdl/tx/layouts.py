@@ -115,7 +115,6 @@ class Plan(data.Struct):
     whole_sum: 1  # the inner checksum covers several fragments: wait for the sum of them all
     # outer headers
     index: 7  # of the tunnel
-    profile: 5
     words: 7  # of the template
     tunnelled: 1
     l4_checksum: 1
@@ -123,18 +122,24 @@ class Plan(data.Struct):
     outer_udp: 1
     sequence: 1
     stt: 1
-    tos: 16  # the word with TOS or traffic class
-    flow_port: 16
     stt_flags: 16
     stt_l4_offset: 16
-    stt_mss: 16
-    stt_tci: 16
     stt_length: 16  # length of the STT frame (+ piece where it is not fragmented)
     c_outer_length: 16  # outer IP length = this + piece
     c_outer_l4_length: 16
     c_outer_ip: 16  # sum of the outer IPv4 header without length and ID
     c_outer_l4: 16  # sum of the outer L4 and tunnel headers without what differs from packet to packet
     c_outer_first: 16  # likewise with the key and the STT frame header
+
+
+class OuterConstants(data.Struct):
+    """What all outer headers of a frame have in common. It needs no arithmetic, so it waits in a queue of its own."""
+
+    profile: 5  # whose template
+    tos: 16  # the word with TOS or traffic class
+    flow_port: 16
+    gso_size: 16
+    stt_tci: 16
     next_hop: 48
     key: 64
     remote: 128

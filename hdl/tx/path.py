@@ -20,6 +20,7 @@ from hdl.tx.layouts import (
     CutPlan,
     FrameContext,
     HeaderRecord,
+    OuterConstants,
     OuterRecord,
     PayloadRecord,
     Piece,
@@ -90,6 +91,7 @@ class TxPath(wiring.Component):
         m.submodules.requests = requests = Fifo(shape=RouteRequest, depth=depth, margin=parse_margin)
         m.submodules.beats = beats = Fifo(shape=payload_beat(width), depth=depth, margin=parse_margin)
         m.submodules.plans = plans = Fifo(shape=Plan, depth=depth, margin=plan.latency + 6)
+        m.submodules.constants = constants = Fifo(shape=OuterConstants, depth=depth, margin=8)
         m.submodules.cuts = cuts = Fifo(shape=CutPlan, depth=depth, margin=cut.latency + 6)
         m.submodules.pieces = pieces = Fifo(shape=Piece, depth=depth, margin=cut.latency + 6)
         m.submodules.sums = sums = Fifo(shape=PieceSum, depth=depth, margin=summer.latency + 6)
@@ -122,12 +124,14 @@ class TxPath(wiring.Component):
         m.d.comb += [forwarding.table.eq(table), forwarding.hold.eq(writer.hold)]
         meet = Signal()
         m.d.comb += [
-            meet.eq(contexts.o.valid & forwarding.response.valid & plans.space),
+            meet.eq(contexts.o.valid & forwarding.response.valid & plans.space & constants.space),
             contexts.o.ready.eq(meet),
             forwarding.response.ready.eq(meet),
             plan.valid.eq(meet),
             plan.context.eq(contexts.o.payload),
             plan.route.eq(forwarding.response.payload),
+            constants.write.eq(meet),
+            constants.i.eq(plan.constants),
             plans.write.eq(plan.done),
             plans.i.eq(plan.plan),
         ]
@@ -157,6 +161,7 @@ class TxPath(wiring.Component):
         wiring.connect(m, pieces.o, finish.piece)
         wiring.connect(m, sums.o, finish.sum)
         wiring.connect(m, totals.o, finish.total)
+        wiring.connect(m, constants.o, finish.constants)
         m.d.comb += [
             finish.go.eq(outers.space & headers.space & payloads.space),
             finish.sequence_write.eq(table.valid & (table.table == Table.SEQUENCE)),

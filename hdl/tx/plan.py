@@ -8,7 +8,7 @@ from hdl.net.sum16 import fold, gate, plus, running
 from hdl.registers.counters import DropReason
 from hdl.stream.pipe import Pipe
 from hdl.table.forwarding import Route
-from hdl.tx.layouts import FrameContext, Plan
+from hdl.tx.layouts import FrameContext, OuterConstants, Plan
 
 STT_HEADER = 18  # bytes of the STT frame header
 TAG_SUM = 0x8100  # TPID of a C-tag
@@ -26,8 +26,8 @@ class Planner(wiring.Component):
     The rules are those of RFC 9293 segmentation as Linux does it (`tcp_gso_segment`), of draft-davie-stt-08 for frames,
     RFC 6040 for ECN and RFC 2983 for DSCP.
 
-    Ports: `valid`, `context`, `route` in; `done`, `plan` out. Latency: `latency` cycles. Throughput: one frame a cycle.
-    No back-pressure: the caller has reserved room.
+    Ports: `valid`, `context`, `route` in; `done`, `plan` out; `constants` out, in the cycle of `valid`. Latency: `latency`
+    cycles. Throughput: one frame a cycle. No back-pressure: the caller has reserved room.
 
     Parameters
     ----------
@@ -39,12 +39,20 @@ class Planner(wiring.Component):
     def __init__(self, *, width: int):
         self.width = width
         super().__init__(
-            {"valid": In(1), "context": In(FrameContext), "route": In(Route), "done": Out(1), "plan": Out(Plan)}
+            {
+                "valid": In(1),
+                "context": In(FrameContext),
+                "route": In(Route),
+                "done": Out(1),
+                "plan": Out(Plan),
+                "constants": Out(OuterConstants),
+            }
         )
 
     def elaborate(self, platform):
         m = Module()
         pipe = Pipe(m, self.valid, c=self.context, route=self.route)
+        self._constants(m)
         self._lengths_1(pipe)
         self._sums_1(pipe)
         pipe.step()
@@ -74,6 +82,21 @@ class Planner(wiring.Component):
         m.d.comb += self.done.eq(pipe.valid)
         self._output(m, pipe)
         return m
+
+    def _constants(self, m):
+        """What needs no arithmetic."""
+        c, tunnel, profile = self.context, self.route.tunnel, self.route.profile
+        tos = Cat(c.tos[:2], Mux(profile.pipe, profile.dscp, c.tos[2:]))
+        m.d.comb += [
+            self.constants.profile.eq(tunnel.profile),
+            self.constants.tos.eq(Mux(profile.ipv6, Cat(Const(0, 4), tos, Const(6, 4)), Cat(tos, Const(0x45, 8)))),
+            self.constants.flow_port.eq(_flow_port(c)),
+            self.constants.gso_size.eq(c.gso_size),
+            self.constants.stt_tci.eq(_tci(c, profile.strip_tag & c.tagged)),
+            self.constants.next_hop.eq(tunnel.next_hop),
+            self.constants.key.eq(tunnel.key),
+            self.constants.remote.eq(tunnel.remote),
+        ]
 
     # -- lengths and decisions ------------------------------------------------------------------------------------
 
@@ -185,19 +208,18 @@ class Planner(wiring.Component):
             s_l4=plus(running(c.l4_sum), o.tcp_flags),
             s_remote=plus(running(route.profile.ip_sum), route.tunnel.remote_sum),
             s_outer=plus(running(route.profile.l4_sum), gate(route.profile.pseudo, route.tunnel.remote_sum)),
-            flow_port=Cat(c.hash[:14], Const(3, 2)),
-            dscp=Mux(route.profile.pipe, route.profile.dscp, c.tos[2:]),
+            flow_port=_flow_port(c),
+            tos_word=self.constants.tos,
+            tci=self.constants.stt_tci,
         )
 
     def _sums_2(self, p):
         c, profile = p.c, p.route.profile
-        tos = Cat(c.tos[:2], p.dscp)
         p.put(
             address=fold(p.s_address),
             s_l2=plus(p.s_l2, gate(p.strip, ~c.tci)),
             originals=fold(p.s_originals),
             sequence=fold(p.s_sequence),
-            tos_word=Mux(profile.ipv6, Cat(Const(0, 4), tos, Const(6, 4)), Cat(tos, Const(0x45, 8))),
             s_outer=plus(p.s_outer, gate(profile.pseudo, p.flow_port)),
         )
 
@@ -210,7 +232,7 @@ class Planner(wiring.Component):
             s_l4_whole=plus(p.s_l4, p.sequence),
             s_outer_ip=plus(p.s_remote, p.tos_word),
             c_outer_l4=fold(p.s_outer),
-            s_first=plus(running(p.route.tunnel.key_sum), gate(p.route.profile.stt, _tci(p))),
+            s_first=plus(running(p.route.tunnel.key_sum), gate(p.route.profile.stt, p.tci)),
         )
 
     def _sums_4(self, p):
@@ -256,7 +278,7 @@ class Planner(wiring.Component):
 
     def _output(self, m, p):
         c, route = p.c, p.route
-        tunnel, profile, plan = route.tunnel, route.profile, self.plan
+        profile, plan = route.profile, self.plan
         here = {
             "unparsed": c.unparsed,
             "lane": c.header_words[: max((self.width // 2 - 1).bit_length(), 1)] << 1,
@@ -269,7 +291,6 @@ class Planner(wiring.Component):
             "original": c.original,
             "c_l4": c.l4_sum,
             "index": route.index,
-            "profile": tunnel.profile,
             "words": profile.words,
             "tunnelled": profile.tunnelled,
             "l4_checksum": profile.l4_checksum,
@@ -277,12 +298,6 @@ class Planner(wiring.Component):
             "outer_udp": profile.udp,
             "sequence": profile.sequence,
             "stt": profile.stt,
-            "tos": p.tos_word,
-            "stt_mss": gate(p.partial, c.gso_size),
-            "stt_tci": _tci(p),
-            "next_hop": tunnel.next_hop,
-            "key": tunnel.key,
-            "remote": tunnel.remote,
         }
         for name, _ in Plan.as_shape():
             m.d.comb += getattr(plan, name).eq(here[name] if name in here else getattr(p, name))
@@ -293,6 +308,11 @@ def _protocol(c):
     return Cat(c.udp, c.tcp, c.tcp, Const(0, 1), c.udp, Const(0, 11))
 
 
-def _tci(p):
+def _tci(c, strip):
     """The STT frame header's tag word: PCP, V, VID; 0 without a tag."""
-    return gate(p.strip, Cat(p.c.tci[:12], Const(1, 1), p.c.tci[13:]))
+    return gate(strip, Cat(c.tci[:12], Const(1, 1), c.tci[13:]))
+
+
+def _flow_port(c):
+    """49152 to 65535, by the inner flow."""
+    return Cat(c.hash[:14], Const(3, 2))
