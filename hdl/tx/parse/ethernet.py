@@ -59,7 +59,7 @@ def find_types(pipe: BeatPipe) -> None:
 
 
 def ethernet(pipe: BeatPipe) -> None:
-    """From the raw beat to the kind of network header and its place; 4 stages.
+    """From the raw beat to the kind of network header and its place; 3 stages.
 
     ::
 

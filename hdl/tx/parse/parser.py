@@ -49,11 +49,11 @@ class Parse(wiring.Component):
     width : bytes a beat (8, 16, 32 or 64)
     """
 
-    latency_fixed = 43
+    fixed_latency = 43  # without the levels of the adder tree
 
     def __init__(self, *, width: int):
         self.width = width
-        self.latency = self.latency_fixed + (width // 4 - 1).bit_length()
+        self.latency = self.fixed_latency + (width // 4 - 1).bit_length()
         super().__init__(
             {
                 "i_valid": In(1),
