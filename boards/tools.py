@@ -17,7 +17,9 @@ def write_verilog(block: wiring.Component, path: Path) -> None:
     """The wrapped block as Verilog, top module `top`."""
     wrapper = Wrapper(block)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(verilog.convert(wrapper, name="top", ports=[wrapper.serial_in, wrapper.serial_out], strip_internal_attrs=True))
+    path.write_text(
+        verilog.convert(wrapper, name="top", ports=[wrapper.serial_in, wrapper.serial_out], strip_internal_attrs=True)
+    )
 
 
 def run(command: list[str], log: Path) -> str:

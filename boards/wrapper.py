@@ -11,8 +11,8 @@ class Wrapper(Elaboratable):
 
         serial_in ── shift register ── block ── registers ── XOR tree (one level of four a stage) ── serial_out
 
-    The shift register reaches every input bit and every output bit reaches `serial_out`, so that nothing of the block is
-    optimised away, and no path of the wrapper is longer than one LUT.
+    The shift register reaches every input bit and every output bit reaches `serial_out`, so that nothing of the block
+    is optimised away, and no path of the wrapper is longer than one LUT.
 
     Parameters
     ----------
@@ -24,14 +24,15 @@ class Wrapper(Elaboratable):
         self.serial_in = Signal()
         self.serial_out = Signal()
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.block = self.block
-        inputs, outputs = [], []
+        inputs: list[Value] = []
+        outputs: list[Value] = []
         for _, member, value in self.block.signature.flatten(self.block):
             (inputs if member.flow == wiring.In else outputs).append(Value.cast(value))
 
-        bits = sum(len(value) for value in inputs)
+        bits = len(Cat(inputs))
         shift = Signal(bits)
         m.d.sync += shift.eq(Cat(self.serial_in, shift))
         at = 0

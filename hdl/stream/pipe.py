@@ -20,7 +20,7 @@ class Pipe:
 
     def __init__(self, m: Module, valid, **values):
         self._m = m
-        self._values = {}
+        self._values: dict[str, object] = {}
         self.cycles = 0  # registers passed so far: the latency
         self.valid = valid
         self.put(**values)

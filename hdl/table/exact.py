@@ -22,7 +22,8 @@ class ExactMatch(wiring.Component):
     A key lies in at most one way, at the row that the way's hash gives (`hdl.registers.tables.exact_row`).
 
     Ports: `valid`, `vnet`, `mac` in; `done`, `hit`, `route` out; `write`, `row` (way * rows + row), `entry`.
-    Latency: `latency` cycles. Throughput: one key a cycle. No back-pressure. No row is written while a lookup is under way.
+    Latency: `latency` cycles. Throughput: one key a cycle. No back-pressure. No row is written while a lookup is under
+    way.
     """
 
     latency = 6

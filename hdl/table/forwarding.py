@@ -65,9 +65,7 @@ class ForwardingTables(wiring.Component):
 
         def read(name: str, table: Table, shape, rows: int, address):
             """Two steps: the memory's, and a register behind it."""
-            m.submodules[name] = mem = memory.Memory(
-                shape=shape, depth=rows, init=[], attrs=TABLE_MEMORY
-            )
+            m.submodules[name] = mem = memory.Memory(shape=shape, depth=rows, init=[], attrs=TABLE_MEMORY)
             write_port, read_port = mem.write_port(), mem.read_port()
             m.d.comb += [
                 write_port.addr.eq(self.table.row),

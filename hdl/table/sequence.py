@@ -16,8 +16,8 @@ class SequenceNumbers(wiring.Component):
         index ── memory ── register ─┬─ newest of: memory, the last packets' numbers ── number
                                      └─ + 1 ── written back, and kept for packets close behind
 
-    Ports: `valid`, `index` in; `number` out `latency` cycles later; `write`, `row`, `next` (the driver's; it waits for a
-    cycle that no packet needs, and must not come closer than 32 cycles to the next).
+    Ports: `valid`, `index` in; `number` out `latency` cycles later; `write`, `row`, `next` (the driver's; it waits
+    for a cycle that no packet needs, and must not come closer than 32 cycles to the next).
     Throughput: one packet a cycle, also of one tunnel.
     """
 

@@ -30,9 +30,10 @@ class Finisher(wiring.Component):
     identifiers; dropped frames take none. The inner checksums come first and the outer one last: an inner packet whose
     checksum is complete sums to the complement of its pseudo-header, so the outer sum never looks at the payload again.
 
-    Ports: streams `piece`, `sum` (one for each piece with payload that is not dropped), `total` (one for each frame with
-    `whole_sum`), `constants` (one for each frame); `go` (room for `latency` + 2 records); valid-only records; `events` for the counters; `sequence_*`: the
-    driver sets a tunnel's next GRE sequence number. Latency: `latency` cycles. Throughput: one packet a cycle.
+    Ports: streams `piece`, `sum` (one for each piece with payload that is not dropped), `total` (one for each frame
+    with `whole_sum`), `constants` (one for each frame); `go` (room for `latency` + 2 records); valid-only records;
+    `events` for the counters; `sequence_*`: the driver sets a tunnel's next GRE sequence number. Latency: `latency`
+    cycles. Throughput: one packet a cycle.
 
     Parameters
     ----------
@@ -167,9 +168,7 @@ class Finisher(wiring.Component):
             pseudo=fold(p.s_pseudo),
             s_inner=plus(p.s_inner, p.trailer),
             s_outer_ip=plus(running(f.c_outer_ip), p.outer_length),
-            s_outer=plus(
-                running(Mux(p.follower, f.c_outer_l4, f.c_outer_first)), gate(f.pseudo, p.outer_l4_length)
-            ),  # fmt: skip
+            s_outer=plus(running(Mux(p.follower, f.c_outer_l4, f.c_outer_first)), gate(f.pseudo, p.outer_l4_length)),
         )
 
     def _add_2(self, p):
@@ -289,10 +288,11 @@ class Finisher(wiring.Component):
         f, n = p.f, p.n
         sent = p.valid & p.alive & n.last
         for reason in DropReason:
-            if reason not in (DropReason.NONE, DropReason.BAD_LENGTH):
-                m.d.sync += self.events[reason].eq(p.valid & (f.reason == reason))
+            if reason is not DropReason.NONE:
+                # a wrong length is found by the planner in the headers, or by the summer in the payload
+                found = ~p.dropped & p.error & n.last if reason is DropReason.BAD_LENGTH else 0
+                m.d.sync += self.events[reason].eq(p.valid & ((f.reason == reason) | found))
         m.d.sync += [
-            self.events[DropReason.BAD_LENGTH].eq(p.valid & ~p.dropped & p.error & n.last),
             self.events[TxCounter.FRAMES_SENT].eq(sent),
             self.events[TxCounter.PACKETS_OUT].eq(p.valid & p.alive),
             self.events[TxCounter.UNPARSED].eq(sent & f.unparsed),

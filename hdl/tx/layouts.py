@@ -69,9 +69,7 @@ class FrameContext(data.Struct):
 
 def header_beat(width: int) -> data.StructLayout:
     """A row of the header ring: a beat of header bytes and an `InnerPatch` code for each word."""
-    return data.StructLayout(
-        {"data": 8 * width, "codes": data.ArrayLayout(INNER_PATCH_BITS, width // 2)}
-    )
+    return data.StructLayout({"data": 8 * width, "codes": data.ArrayLayout(INNER_PATCH_BITS, width // 2)})
 
 
 def payload_beat(width: int) -> data.StructLayout:
@@ -258,4 +256,3 @@ class PayloadRecord(data.Struct):
     offset: 6  # byte in the packet's beats at which it begins, modulo the width
     keep: 1  # the next piece begins in this one's last beat: do not advance over it
     discard: 1  # emit nothing (the frame was found bad): only advance
-

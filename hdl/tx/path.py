@@ -46,8 +46,8 @@ class TxPath(wiring.Component):
     Every arrow is a queue: a writer keeps to the queue's `space`, so nothing behind the guard ever has to stall in the
     middle of a pipeline, and everything keeps one order. Packets leave in the order in which their frames came.
 
-    Ports: streams `i` (`host_beat`) and `o` (`wire_beat`); `table` (whole rows, see `TableWriter`); `counter` (`select`, `value` four
-    cycles later).
+    Ports: streams `i` (`host_beat`) and `o` (`wire_beat`); `table` (whole rows, see `TableWriter`); `counter`
+    (`select`, `value` four cycles later).
     Throughput: one beat a cycle in and out, one packet a cycle. Back-pressure: from `o` to `i`, nothing is lost.
 
     Parameters
@@ -80,10 +80,8 @@ class TxPath(wiring.Component):
         m.submodules.cut = cut = Cutter(width=width)
         m.submodules.sum = summer = Summer(width=width)
         m.submodules.finish = finish = Finisher(width=width)
-        parse_margin = parse.latency + 8
-        m.submodules.egress = egress = Egress(
-            config, header_margin=parse_margin, payload_margin=summer.latency + 8
-        )
+        parse_margin = guard.latency + parse.latency + 6
+        m.submodules.egress = egress = Egress(config, header_margin=parse_margin, payload_margin=summer.latency + 8)
         m.submodules.counters = counters = Counters()
 
         # -- queues

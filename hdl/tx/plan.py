@@ -26,8 +26,8 @@ class Planner(wiring.Component):
     The rules are those of RFC 9293 segmentation as Linux does it (`tcp_gso_segment`), of draft-davie-stt-08 for frames,
     RFC 6040 for ECN and RFC 2983 for DSCP.
 
-    Ports: `valid`, `context`, `route` in; `done`, `plan` out; `constants` out, in the cycle of `valid`. Latency: `latency`
-    cycles. Throughput: one frame a cycle. No back-pressure: the caller has reserved room.
+    Ports: `valid`, `context`, `route` in; `done`, `plan` out; `constants` out, in the cycle of `valid`. Latency:
+    `latency` cycles. Throughput: one frame a cycle. No back-pressure: the caller has reserved room.
 
     Parameters
     ----------
@@ -175,24 +175,21 @@ class Planner(wiring.Component):
 
     def _reasons(self, m, p):
         c, route = p.c, p.route
+        reasons = {
+            DropReason.RUNT: c.runt,
+            DropReason.OVERSIZE: c.oversize,
+            DropReason.BAD_LENGTH: c.bad_length,
+            DropReason.UNKNOWN_VPORT: ~route.known_vport,
+            DropReason.NO_ROUTE: ~route.known_route,
+            DropReason.POLICY: route.drop,
+            DropReason.INNER_VLAN: route.profile.forbid_tag & p.tag_left,
+            DropReason.MTU: p.too_big | p.misfit,
+        }
         reason = Signal(Plan.as_shape()["reason"].shape)
-        for condition, name in reversed(
-            [
-                (c.runt, DropReason.RUNT),
-                (c.oversize, DropReason.OVERSIZE),
-                (~route.known_vport, DropReason.UNKNOWN_VPORT),
-                (~route.known_route, DropReason.NO_ROUTE),
-                (route.drop, DropReason.POLICY),
-                (route.profile.forbid_tag & p.tag_left, DropReason.INNER_VLAN),
-                (p.too_big | p.misfit, DropReason.MTU),
-            ]
-        ):
+        for name, condition in reversed(reasons.items()):
             with m.If(condition):
                 m.d.comb += reason.eq(name)
-        dropped = Cat(
-            c.runt, c.oversize, ~route.known_vport, ~route.known_route, route.drop,
-            route.profile.forbid_tag & p.tag_left, p.too_big, p.misfit,
-        ).any()  # fmt: skip
+        dropped = Cat(reasons.values()).any()
         p.put(reason=reason, single=p.single | dropped)
 
     # -- sums of constant words -----------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ class Summer(wiring.Component):
     Nothing is realigned: bytes outside the piece are masked, and a piece that begins at an odd byte has its sum's bytes
     exchanged at the end (RFC 1071).
 
-    Ports: streams `cut` and `beat`; `go` (room for `latency` + 2 beats in the ring and as many sums); `write`, `data` to
-    the ring; `sum_valid`, `sum` one a piece; `total_valid`, `total`: the covered sum of a whole frame (`cut.total`).
+    Ports: streams `cut` and `beat`; `go` (room for `latency` + 2 beats in the ring and as many sums); `write`, `data`
+    to the ring; `sum_valid`, `sum` one a piece; `total_valid`, `total`: the covered sum of a whole frame (`cut.total`).
     A piece's last beat is written before its sum comes. Throughput: one step a cycle, no gap between pieces.
 
     Parameters
@@ -159,4 +159,3 @@ class Summer(wiring.Component):
             self.total.eq(pipe.whole),
         ]
         return m
-

@@ -147,7 +147,8 @@ class TestSegmentedFirst:
         (whole,) = send(frame(200), 1000)
         assert (whole.l4_offset, whole.mss) == (254, 1000)
         frames = send(frame(208), 1000)
-        assert {(one.l4_offset, one.flags, one.mss) for one in frames} == {(0, VERIFIED | IS_TCP, 0)} and len(frames) == 3
+        assert {(one.l4_offset, one.flags, one.mss) for one in frames} == {(0, VERIFIED | IS_TCP, 0)}
+        assert len(frames) == 3
         (small,) = send(frame(208, 10))
         assert (small.l4_offset, small.flags) == (0, VERIFIED | IS_TCP)
         (small,) = send(frame(200, 10))

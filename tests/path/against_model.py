@@ -32,7 +32,7 @@ def difference(got: Sequence[Packet], want: Sequence[bytes]) -> str:
             at = next((i for i, (a, b) in enumerate(zip(ours.data, right, strict=False)) if a != b), None)
             at = min(len(ours.data), len(right)) if at is None else at
             return (
-                f"packet {number} of {len(want)} differs from byte {at} ({len(ours.data)} bytes, the model has {len(right)}): "
+                f"packet {number} of {len(want)} differs from byte {at} ({len(ours.data)} bytes, not {len(right)}): "
                 f"{ours.data[at : at + 16].hex()}, the model has {right[at : at + 16].hex()}"
             )
     if len(got) != len(want):

@@ -27,7 +27,9 @@ def test_every_length(cards, width: int) -> None:
 def test_any_gso_size(cards, width: int, size: int) -> None:
     """Segments shorter than a beat, of a beat, and around it."""
     again = f"pytest 'tests/path/test_hostile.py::test_any_gso_size[{width}-{size}]'"
-    sent = [Frame(tcp_frame(version, Random(n).randbytes(700 + n)), gso_size=size) for n in range(4) for version in (4, 6)]
+    sent = [
+        Frame(tcp_frame(version, Random(n).randbytes(700 + n)), gso_size=size) for n in range(4) for version in (4, 6)
+    ]
     check(cards[width], NETWORKS["vxlan-v4-csum"], sent, again)
 
 
@@ -44,13 +46,15 @@ def test_jumbo_and_beyond(cards, width: int) -> None:
 @pytest.mark.parametrize("input_pause", [0.0, 0.5])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_descriptors_that_lie(cards, width: int, input_pause: float) -> None:
-    """A frame whose descriptor and data disagree by a beat or more is dropped as bad_length; the others are untouched."""
+    """A frame whose descriptor and data disagree by a beat or more is dropped as bad_length; others are untouched."""
     draw = Random(width)
     frames, good = [], []
     for number, sample in enumerate(samples(width, 120)):
         data, length = sample.frame, len(sample.frame)
         if number % 3 == 1 and length >= 14:
-            length = draw.choice([max(14, length - draw.randrange(width, 3 * width)), length + draw.randrange(width, 3000)])
+            length = draw.choice(
+                [max(14, length - draw.randrange(width, 3 * width)), length + draw.randrange(width, 3000)]
+            )
             if -(-length // width) == -(-len(data) // width):
                 length = len(data)
         frames.append(Frame(data, gso_size=sample.gso_size, accecn=sample.accecn, length=length))

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 from hdl.registers.counters import DropReason
 from hdl.stream.fifo import Fifo
 from hdl.tx.cut import Cutter
-from hdl.tx.layouts import CutPlan, payload_beat
+from hdl.tx.layouts import CutPlan
 from hdl.tx.sum import Summer
 
 WIDTHS = (8, 16, 32, 64)
@@ -91,7 +91,9 @@ class Bench:
             ):  # fmt: skip
                 quiet += 1
                 if piece_valid:
-                    pieces.append({name: getattr(piece, name) for name in ("length", "first", "last", "offset", "keep")})
+                    pieces.append(
+                        {name: getattr(piece, name) for name in ("length", "first", "last", "offset", "keep")}
+                    )
                     quiet = 0
                 if write:
                     ring.append(int(data).to_bytes(self.width, "little"))
@@ -144,7 +146,13 @@ def random_frame(draw: random.Random, width: int) -> dict:
         "kept_words": 27,
         "whole_sum": not dropped and payload > first,
     }
-    return {"plan": plan, "data": draw.randbytes(payload), "pieces": cut, "trailer": trailer, "error": draw.random() < 0.1}
+    return {
+        "plan": plan,
+        "data": draw.randbytes(payload),
+        "pieces": cut,
+        "trailer": trailer,
+        "error": draw.random() < 0.1,
+    }
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.4])
@@ -173,7 +181,9 @@ def test_pieces_sums_and_ring(width: int, pause: float) -> None:
             if size and not plan["reason"]:
                 covered = max(0, min(size, plan["covered"] - offset))
                 part = data[offset : offset + size]
-                error = frame["error"] and plan["lane"] + offset + size > (plan["lane"] + len(data) - 1) // width * width
+                error = (
+                    frame["error"] and plan["lane"] + offset + size > (plan["lane"] + len(data) - 1) // width * width
+                )
                 want_sums.append((ones_sum(part[:covered]), ones_sum(b"\0" * covered + part[covered:]), error))
             offset += size
         if plan["whole_sum"]:
