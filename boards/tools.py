@@ -25,11 +25,11 @@ def write_verilog(block: wiring.Component, path: Path) -> None:
 def run(command: list[str], log: Path) -> str:
     """Run a tool in the log's folder; its output, which is also written to `log`."""
     try:
-        done = subprocess.run(command, cwd=log.parent, capture_output=True, text=True, check=False)
+        with log.open("w") as file:
+            done = subprocess.run(command, cwd=log.parent, stdout=file, stderr=subprocess.STDOUT, check=False)
     except FileNotFoundError:
         raise SynthesisError(f"{command[0]} is not installed; 'make synth' installs it into .venv") from None
-    text = done.stdout + done.stderr
-    log.write_text(text)
+    text = log.read_text()
     if done.returncode:
         raise SynthesisError(f"{command[0]} failed (exit {done.returncode}); the end of {log}:\n" + text[-2000:])
     return text
