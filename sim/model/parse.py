@@ -9,7 +9,8 @@
 A frame that says it is IP but whose headers lie, are cut short or go too deep is `unparsed`: it passes as it is.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Required, TypedDict
 
 ETHERNET = 14  # bytes: destination, source, type
 TAGS = (0x8100, 0x88A8)
@@ -69,79 +70,100 @@ def parse(frame: bytes) -> Headers:
     l3, tags = ETHERNET, 0
     while tags < MOST_TAGS and word(frame, l3 - 2) in TAGS and len(frame) >= l3 + 4:
         l3, tags = l3 + 4, tags + 1
-    headers = Headers(frame, l3=l3, l4=l3, header_length=l3, ip_end=len(frame), tags=tags)
-    if tags:
-        headers = replace(headers, tpid=word(frame, 12), tci=word(frame, 14))
     kind = word(frame, l3 - 2)
-    if kind == IPV4:
-        return parse_ipv4(headers)
-    if kind == IPV6:
-        return parse_ipv6(headers)
-    return headers
+    found = parse_ipv4(frame, l3) if kind == IPV4 else parse_ipv6(frame, l3) if kind == IPV6 else whole(frame, l3)
+    tpid, tci = (word(frame, 12), word(frame, 14)) if tags else (0, 0)
+    return Headers(frame, l3, tags=tags, tpid=tpid, tci=tci, **found)
 
 
-def parse_ipv4(headers: Headers) -> Headers:
-    frame, l3 = headers.frame, headers.l3
+class Found(TypedDict, total=False):
+    """The facts of `Headers` that lie behind the Ethernet header."""
+
+    l4: Required[int]
+    header_length: Required[int]
+    ip_end: Required[int]
+    ip_version: int
+    tos: int
+    protocol: int
+    fragment: bool
+    tcp: bool
+    udp: bool
+    unparsed: bool
+
+
+def whole(frame: bytes, l3: int) -> Found:
+    """A frame that says it is no IP."""
+    return {"l4": l3, "header_length": l3, "ip_end": len(frame)}
+
+
+def unparsed(frame: bytes, l4: int, ip_version: int = 0, tos: int = 0) -> Found:
+    """Give up on a frame; what was recognised of its IP header still gives the outer header its TOS."""
+    return {
+        "l4": l4,
+        "header_length": l4,
+        "ip_end": len(frame),
+        "ip_version": ip_version,
+        "tos": tos,
+        "unparsed": True,
+    }
+
+
+def parse_ipv4(frame: bytes, l3: int) -> Found:
     if len(frame) < l3 + 20 or frame[l3] >> 4 != 4:
-        return unparsed(headers)
+        return unparsed(frame, l3)
     l4 = l3 + 4 * (frame[l3] & 15)
     if not l3 + 20 <= l4 <= len(frame):
-        return unparsed(headers)
-    headers = replace(headers, l4=l4, header_length=l4, ip_version=4, tos=frame[l3 + 1])
-    ip_end = l3 + word(frame, l3 + 2)
+        return unparsed(frame, l3)
+    tos, ip_end = frame[l3 + 1], l3 + word(frame, l3 + 2)
     if not l4 <= ip_end <= len(frame):
-        return unparsed(headers)
+        return unparsed(frame, l4, 4, tos)
     more_or_offset = word(frame, l3 + 6) & 0x3FFF
-    headers = replace(headers, ip_end=ip_end, protocol=frame[l3 + 9], fragment=more_or_offset != 0)
-    return parse_l4(headers)
+    return parse_l4(frame, l4, ip_end, 4, tos, frame[l3 + 9], fragment=more_or_offset != 0)
 
 
-def parse_ipv6(headers: Headers) -> Headers:
-    frame, l3 = headers.frame, headers.l3
+def parse_ipv6(frame: bytes, l3: int) -> Found:
     if len(frame) < l3 + 40 or frame[l3] >> 4 != 6:
-        return unparsed(headers)
-    at, protocol = l3 + 40, frame[l3 + 6]
-    headers = replace(headers, l4=at, header_length=at, ip_version=6, tos=word(frame, l3) >> 4 & 0xFF)
-    ip_end = l3 + 40 + word(frame, l3 + 4)
+        return unparsed(frame, l3)
+    start, tos, protocol = l3 + 40, word(frame, l3) >> 4 & 0xFF, frame[l3 + 6]
+    at, ip_end, extensions = start, start + word(frame, l3 + 4), 0
     if ip_end > len(frame):
-        return unparsed(headers)
-    extensions = 0
+        return unparsed(frame, start, 6, tos)
     while protocol in (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS):
         extensions += 1
         if extensions > MOST_EXTENSIONS or at + 8 > ip_end:
-            return unparsed(headers)
+            return unparsed(frame, start, 6, tos)
         end = at + 8 * (frame[at + 1] + 1)
         if end > min(ip_end, DEEPEST):
-            return unparsed(headers)
+            return unparsed(frame, start, 6, tos)
         if protocol == ROUTING and frame[at + 3] != 0:
-            return unparsed(headers)  # the pseudo-header's destination is the last hop's, not the header's
+            return unparsed(frame, start, 6, tos)  # the pseudo-header's destination is the last hop's, not the header's
         at, protocol = end, frame[at]
-    return parse_l4(
-        replace(headers, l4=at, header_length=at, ip_end=ip_end, protocol=protocol, fragment=protocol == FRAGMENT)
-    )
+    return parse_l4(frame, at, ip_end, 6, tos, protocol, fragment=protocol == FRAGMENT)
 
 
-def parse_l4(headers: Headers) -> Headers:
-    frame, l4, ip_end = headers.frame, headers.l4, headers.ip_end
-    if headers.fragment:
-        return headers
-    if headers.protocol == TCP:
+def parse_l4(frame: bytes, l4: int, ip_end: int, ip_version: int, tos: int, protocol: int, *, fragment: bool) -> Found:
+    header_length, tcp, udp = l4, not fragment and protocol == TCP, not fragment and protocol == UDP
+    if tcp:
         if l4 + 20 > ip_end:
-            return unparsed(headers)
-        end = l4 + 4 * (frame[l4 + 12] >> 4)
-        if not l4 + 20 <= end <= min(ip_end, DEEPEST):
-            return unparsed(headers)
-        return replace(headers, header_length=end, tcp=True)
-    if headers.protocol == UDP:
+            return unparsed(frame, l4, ip_version, tos)
+        header_length = l4 + 4 * (frame[l4 + 12] >> 4)
+        if not l4 + 20 <= header_length <= min(ip_end, DEEPEST):
+            return unparsed(frame, l4, ip_version, tos)
+    if udp:
         if l4 + 8 > min(ip_end, DEEPEST) or word(frame, l4 + 4) != ip_end - l4:
-            return unparsed(headers)
-        return replace(headers, header_length=l4 + 8, udp=True)
-    return headers
-
-
-def unparsed(headers: Headers) -> Headers:
-    """Give up on a frame; what was recognised of its IP header still gives the outer header its TOS."""
-    return replace(headers, ip_end=len(headers.frame), protocol=0, fragment=False, unparsed=True)
+            return unparsed(frame, l4, ip_version, tos)
+        header_length = l4 + 8
+    return {
+        "l4": l4,
+        "header_length": header_length,
+        "ip_end": ip_end,
+        "ip_version": ip_version,
+        "tos": tos,
+        "protocol": protocol,
+        "fragment": fragment,
+        "tcp": tcp,
+        "udp": udp,
+    }
 
 
 def word(data: bytes, at: int) -> int:
