@@ -122,13 +122,13 @@ def pack_template_row(words: list[tuple[int, int]], width: int) -> int:
     return row
 
 
-# Exact match: each way's row number is five parities of the key, `vnet << 48 | mac`. Random odd-weight masks, so that
-# keys that differ in a few low bits (as MAC addresses do) spread over all rows.
+# Exact match: each way's row number is five parities of the key, `vnet << 48 | mac`. The masks are random, but any eight
+# bits of a MAC address in a row, and the vnet alone, reach all rows of every way.
 EXACT_HASH_MASKS: tuple[tuple[int, ...], ...] = (
-    (0x2B992DDFA23249, 0x15D24FB8C1B37D, 0x30A9C5E2F719AB, 0x0E6B3D94A8C5D1, 0x39F1A247D60B3F),
-    (0x1C4E8A63B5F297, 0x2F07D95B6E1CA9, 0x0B53E7C94D82F5, 0x36D82F1A7C4B63, 0x19A5C3F06BE74D),
-    (0x3D16B4E9572CA3, 0x07F8925DC3E16B, 0x2A4DC7138FB965, 0x1369FE4CA7D85B, 0x2CB5013EF8964F),
-    (0x0D7A6CF3914E2B, 0x31C45B8ED7A379, 0x269F18D2B64CE7, 0x1AE37705FC9B4D, 0x35087DA9C2F61F),
+    (0x20E2FE30DB9B2B, 0x396DDD8A0C330D, 0x2EC3790B8B7FB1, 0x18DF92CD612E53, 0x2A5D5D32CF9F7B),
+    (0x0533CF3B60F47F, 0x0967E4A583DFCC, 0x3A5392FF65D1C2, 0x3818DA50D872AC, 0x13A57D798D834C),
+    (0x278B0F56FAF6A5, 0x141E796DF0ED65, 0x06DFF3F46363A7, 0x0C65408C22FF7E, 0x0239C8662FDBA8),
+    (0x297122DD88C410, 0x02320A525279E4, 0x192526FD0109BA, 0x16F749FBF98080, 0x0B3CDFBF6C43F3),
 )
 
 
