@@ -172,10 +172,15 @@ class Config(Table):
 
     @model_validator(mode="after")
     def check_tunnels(self) -> Self:
-        index = first_repeated((tunnel.encapsulation, tunnel.remote, tunnel.key) for tunnel in self.tunnel)
+        flows = [  # RFC 2890: a receiver has one run of sequence numbers for these
+            (tunnel.local, tunnel.remote, tunnel.key) if tunnel.sequence else tunnel.name for tunnel in self.tunnel
+        ]
+        index = first_repeated(flows)
         if index is not None:
             raise ConfigError(
-                "key", "another tunnel has the same encapsulation, remote and key; one must differ", ("tunnel", index)
+                "key",
+                "another tunnel with sequence numbers has the same local, remote and key; one must differ",
+                ("tunnel", index),
             )
         for tunnel in self.tunnel:
             if self.uplink.mtu < tunnel.smallest_mtu:

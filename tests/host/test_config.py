@@ -209,9 +209,13 @@ WRONG: dict[str, tuple[str, str]] = {
         change(more=FORWARD_2 + FORWARD_2.replace("02:aa", "02:AA")),
         r"line \d+: forward number 3: mac: vnet 'blue' has an entry for '02:aa:00:00:00:01' already",
     ),
-    "same tunnel twice": (
-        change(more=TUNNEL_2.replace("192.0.2.3", "192.0.2.2") + "key = 0x123401\n"),
-        r"line \d+: tunnel \"to-c\": key: another tunnel has the same encapsulation, remote and key; one must differ",
+    "one run of sequence numbers for two tunnels": (
+        change(
+            ("sequence = false", "sequence = true"),
+            more=TUNNEL_2.replace("192.0.2.3", "192.0.2.2") + "key = 0x123401\nsequence = true\n",
+        ),
+        r"line \d+: tunnel \"to-c\": key: another tunnel with sequence numbers has the same local, remote and key; "
+        "one must differ",
     ),
     "MTU too small": (
         change(("mtu = 1500", "mtu = 575")),
@@ -316,6 +320,12 @@ def test_default_of_the_checksum(
     config = parse(change(('"gre"', f'"{encapsulation}"'), ("checksum = false\n", line), *ends))
     assert config.driver_network().tunnels[0].checksum is meant
     assert config.model_network().tunnels[0].has_checksum is meant
+
+
+def test_tunnels_may_differ_in_anything() -> None:
+    """The same ends and key in two encapsulations' settings: one for each kind of traffic."""
+    other = TUNNEL_2.replace("192.0.2.3", "192.0.2.2") + "key = 0x123401\ndscp = 'pipe:46'\n"
+    assert [tunnel.dscp for tunnel in parse(CONFIG + other).tunnel] == [None, 46]
 
 
 def test_geneve_options_and_ipv6() -> None:
