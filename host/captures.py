@@ -50,6 +50,11 @@ def check_writable(path: Path) -> None:
     """Raise UserError unless a capture can be written there: before the work, not after it."""
     if path.suffix not in ENDINGS:
         raise UserError(f"{path}: the name must end in {' or '.join(ENDINGS)}")
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raise UserError if there is no folder for the file, or a folder in its place."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder")
     if not path.parent.is_dir():

@@ -3,6 +3,7 @@
 ::
 
     tests/captures/web-server-tx.pcap ── card (10g) ── build/demo/NAME.pcap, a line of the table
+                                                       build/demo/NAME.in.pcapng
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from host import captures, report
 from host.encapsulations import all_tunnels, config_of
 from host.errors import UserError
 from host.progress import progress_bar
-from host.segment import output_packets, run, to_frames
+from host.segment import annotated, output_packets, run, to_frames
 from host.simulation import open_card, preset
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,10 @@ CAPTURE = ROOT / "tests" / "captures" / "web-server-tx.pcap"
 
 
 def demo(preset_name: str, source: Path, folder: Path) -> list[report.Report]:
-    """A report for each encapsulation, its name and its capture's path in it."""
+    """A report for each encapsulation, its name and its captures' paths in it.
+
+    The capture of what went in says in each packet's comment how the host had it cut, and `tunnelnic segment` follows it.
+    """
     nic, packets, tunnels = preset(preset_name), captures.read(source), all_tunnels()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,10 +39,12 @@ def demo(preset_name: str, source: Path, folder: Path) -> list[report.Report]:
         for done, (name, tunnel) in enumerate(tunnels.items()):
             progress(done, len(tunnels), name)
             config = config_of(tunnel)
-            finished, figures = run(card, config, nic, to_frames(packets, config), lambda *_: None)
-            target = folder / f"{name.replace(' ', '-')}.pcap"
+            frames = to_frames(packets, config)
+            finished, figures = run(card, config, nic, frames, lambda *_: None)
+            given, target = (folder / f"{name.replace(' ', '-')}{ending}" for ending in (".in.pcapng", ".pcap"))
+            captures.write(given, annotated(packets, frames))
             captures.write(target, output_packets(finished))
-            reports.append({"encapsulation": name, "capture": str(target), **figures})
+            reports.append({"encapsulation": name, "input": str(given), "capture": str(target), **figures})
     return reports
 
 

@@ -5,6 +5,9 @@ In a pcapng capture these facts may ride in a packet's comment, as virtio-net ha
 ::
 
     gso_size=1410 gso_type=tcpv4|ecn|accecn
+
+That is how it is written here. Read are also a colon for the equals sign, quotes and commas, and the numbers and names
+that virtio-net's header gives to the types (virtio 1.2, 5.1.6).
 """
 
 import re
@@ -13,9 +16,14 @@ from dataclasses import dataclass
 from host.packets import CapturedPacket, CaptureError
 from sim.model.fit import default_gso_size
 from sim.model.network import Network
+from sim.model.parse import ETHERNET, parse
+from sim.model.segment import needs_cutting
 
-FACT = re.compile(r"\b(gso_size|gso_type)=(\S*)")
+FACT = re.compile(r"""\b(gso_size|gso_type)["']?\s*[=:]\s*["']?([^\s"',;}]*)""")
 TYPES = ("none", "tcpv4", "tcpv6", "ecn", "accecn")
+NUMBERS = {0: "none", 1: "tcpv4", 4: "tcpv6"}
+ECN_BIT = 0x80
+PREFIX = "virtio_net_hdr_gso_"
 LARGEST = 0xFFFF
 
 
@@ -30,23 +38,31 @@ class Offload:
 def from_comments(comments: tuple[str, ...]) -> Offload:
     """The facts in a packet's comments; other text in them is let be. Raises ValueError, one line."""
     facts = {name: value for comment in comments for name, value in FACT.findall(comment)}
-    size, types = facts.get("gso_size"), facts.get("gso_type", "").split("|") if "gso_type" in facts else []
+    size, types = facts.get("gso_size"), kinds(facts["gso_type"]) if "gso_type" in facts else []
     if size is not None and not (size.isascii() and size.isdigit() and int(size) <= LARGEST):
         raise ValueError(f"gso_size={size} in its comment is not a number from 0 to {LARGEST}")
-    for kind in types:
-        if kind not in TYPES:
-            raise ValueError(f"gso_type={kind} in its comment is none of {', '.join(TYPES)}")
     if "none" in types:
         return Offload(0)
     return Offload(None if size is None else int(size), "accecn" in types)
 
 
+def kinds(text: str) -> list[str]:
+    """The words of a `gso_type`. Raises ValueError for one that there is not."""
+    if text.isascii() and text.isdigit() and int(text) & ~ECN_BIT in NUMBERS:
+        return [NUMBERS[int(text) & ~ECN_BIT]]
+    found = [kind.lower().removeprefix(PREFIX) for kind in text.split("|")]
+    for kind in found:
+        if kind not in TYPES:
+            raise ValueError(f"gso_type={kind} in its comment is none of {', '.join(TYPES)}")
+    return found
+
+
 def comment(offload: Offload, frame: bytes) -> str:
-    """What `from_comments` reads back, for a TCP frame."""
-    if not offload.gso_size:
+    """What a host says of this frame, so that `from_comments` reads it back: none where there is nothing to cut."""
+    headers = parse(frame) if len(frame) >= ETHERNET else None
+    if headers is None or not needs_cutting(headers, offload.gso_size or 0):
         return "gso_size=0 gso_type=none"
-    kind = "tcpv6" if b"\x86\xdd" in (frame[12:14], frame[16:18], frame[20:22]) else "tcpv4"
-    return f"gso_size={offload.gso_size} gso_type={kind}{'|accecn' if offload.accecn else ''}"
+    return f"gso_size={offload.gso_size} gso_type=tcpv{headers.ip_version}{'|accecn' if offload.accecn else ''}"
 
 
 def decide(
@@ -64,6 +80,8 @@ def decide(
         return said
     if gso_size is None:
         gso_size = (
-            default_gso_size(network, packet.data, vport=vport, vport_mtu=vport_mtu) if len(packet.data) >= 14 else 0
+            default_gso_size(network, packet.data, vport=vport, vport_mtu=vport_mtu)
+            if len(packet.data) >= ETHERNET
+            else 0
         )
     return Offload(min(gso_size, LARGEST), said.accecn)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -46,6 +47,12 @@ def to_frames(
     return frames
 
 
+def annotated(packets: Sequence[CapturedPacket], frames: Sequence[Frame]) -> list[CapturedPacket]:
+    """The packets with what their host said of each in its comment."""
+    said = (offload.comment(offload.Offload(frame.gso_size, frame.accecn), frame.data) for frame in frames)
+    return [replace(packet, comments=(text,)) for packet, text in zip(packets, said, strict=True)]
+
+
 def run(
     card: VirtualCard, config: Config, nic: NicConfig, frames: Sequence[Frame], progress: Advance, *, check: bool = True
 ) -> tuple[Run, report.Report]:
@@ -72,6 +79,13 @@ def output_packets(done: Run) -> list[CapturedPacket]:
     return [CapturedPacket(packet.data, round(packet.start_ns)) for packet in done.packets]
 
 
+def check_apart(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """Raise UserError if a file would be written over what is read, or two into one."""
+    for number, path in enumerate(written):
+        if path.resolve() in [other.resolve() for other in (*read, *written[:number])]:
+            raise UserError(f"{path}: would be written over, it is used for something else already")
+
+
 def segment(
     source: Path,
     target: Path,
@@ -88,9 +102,10 @@ def segment(
     nic, config = simulation.preset(preset), load(config_path)
     captures.check_writable(target)
     for path in (report_path, trace):
-        if path is not None and not path.parent.is_dir():
-            raise UserError(f"{path}: there is no folder {path.parent}")
+        if path is not None:
+            captures.check_folder(path)
     packets = captures.read(source)
+    check_apart([source, config_path], [path for path in (target, report_path, trace) if path is not None])
     try:
         frames = to_frames(packets, config, vport=vport, gso_size=gso_size)
     except CaptureError as error:

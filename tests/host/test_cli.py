@@ -180,7 +180,19 @@ class TestBadInput:
         one_line(run("segment", capture, none / "out.pcap", "--config", config_file), "there is no folder")
         one_line(run("segment", capture, out, "--config", config_file, "--report", none / "x"), "there is no folder")
         one_line(run("segment", capture, out, "--config", config_file, "--trace", none / "x"), "there is no folder")
+        one_line(run("segment", capture, out, "--config", config_file, "--report", tmp_path), "is a folder")
         assert not out.exists()
+
+    def test_nothing_that_is_in_use_is_written_over(
+        self, run: Run, capture: Path, config_file: Path, tmp_path: Path
+    ) -> None:
+        before, out = capture.read_bytes(), tmp_path / "out.pcap"
+        one_line(run("segment", capture, capture, "--config", config_file), f"{capture}: would be written over")
+        one_line(
+            run("segment", capture, out, "--config", config_file, "--report", config_file), "would be written over"
+        )
+        one_line(run("segment", capture, out, "--config", config_file, "--report", out), "would be written over")
+        assert capture.read_bytes() == before and config_file.read_text() == CONFIG and not out.exists()
 
     def test_broken_captures(self, run: Run, capture: Path, config_file: Path, tmp_path: Path) -> None:
         cut, empty, out = tmp_path / "cut.pcap", tmp_path / "empty.pcap", tmp_path / "out.pcap"
@@ -319,7 +331,16 @@ class TestDemo:
         for name, row in rows.items():
             assert (row["frames_in"], row["bytes_in"], row["mismatches"], row["drops"]) == (58, total, 0, {}), name
             assert len(captures.read(Path(row["capture"]))) == row["segments_out"] == row["checked"]
+            assert len(captures.read(Path(row["input"]))) == row["frames_in"]
         assert rows["stt frame ipv4"]["goodput_bps"] > 1.005 * rows["plain"]["goodput_bps"]
+
+    def test_its_input_says_how_it_was_cut(self, run: Run, fake_card: type[FakeCard], tmp_path: Path) -> None:
+        """The comments of what went in give the same packets again, whatever would be the default."""
+        assert run("demo", "--folder", tmp_path).code == 0
+        packets, (name, tunnel) = captures.read(tmp_path / "vxlan-ipv6.in.pcapng"), ("vxlan ipv6", all_tunnels())
+        frames = to_frames(packets, config_of(tunnel[name], mtu=9000), gso_size=1)
+        again = expect(config_of(tunnel[name]).model_network(), frames).packets
+        assert again == [packet.data for packet in captures.read(tmp_path / "vxlan-ipv6.pcap")]
 
     @pytest.mark.parametrize(("name", "gigabits"), [("plain", 9.332), ("vxlan ipv4", 9.008), ("stt frame ipv4", 9.423)])
     def test_limits_of_the_real_capture(self, name: str, gigabits: float) -> None:

@@ -24,6 +24,11 @@ DATA = bytes(9000)
         (("gso_type=none",), Offload(0)),
         (("gso_type=tcpv4|accecn",), Offload(None, True)),
         (("gso_size=0",), Offload(0)),
+        (("gso_size=1410, gso_type=tcpv4",), Offload(1410)),
+        (("gso_size: 1410; gso_type: 1",), Offload(1410)),
+        (('{"gso_size": 1410, "gso_type": 132}',), Offload(1410)),
+        (("gso_size=1410 gso_type=0",), Offload(0)),
+        (("gso_size=1410 gso_type=VIRTIO_NET_HDR_GSO_TCPV4|VIRTIO_NET_HDR_GSO_ECN",), Offload(1410)),
     ],
 )
 def test_comments(text: tuple[str, ...], meant: Offload) -> None:
@@ -32,8 +37,14 @@ def test_comments(text: tuple[str, ...], meant: Offload) -> None:
 
 @pytest.mark.parametrize("offload", [Offload(0), Offload(1410), Offload(9, True)])
 def test_comment_is_read_back(offload: Offload) -> None:
-    assert from_comments((comment(offload, tcp_frame(4, b"x")),)) == offload
-    assert "tcpv6" in comment(Offload(1), tcp_frame(6, b"x", tags=[(C_TAG, 1)]))
+    assert from_comments((comment(offload, tcp_frame(4, DATA)),)) == offload
+    assert comment(offload, udp_frame(4, DATA)) == comment(offload, b"short") == "gso_size=0 gso_type=none"
+
+
+def test_comment_says_what_the_host_would() -> None:
+    assert comment(Offload(9, True), tcp_frame(4, DATA)) == "gso_size=9 gso_type=tcpv4|accecn"
+    assert comment(Offload(1), tcp_frame(6, b"xy", tags=[(C_TAG, 1)])) == "gso_size=1 gso_type=tcpv6"
+    assert comment(Offload(2), tcp_frame(6, b"xy")) == "gso_size=0 gso_type=none"  # one segment: nothing to cut
 
 
 @pytest.mark.parametrize(
@@ -44,6 +55,8 @@ def test_comment_is_read_back(offload: Offload) -> None:
         ("gso_size=-1", "packet 3: gso_size=-1 in its comment is not a number from 0 to 65535"),
         ("gso_size=", "packet 3: gso_size= in its comment is not a number from 0 to 65535"),
         ("gso_size=1 gso_type=udp", "packet 3: gso_type=udp in its comment is none of none, tcpv4, tcpv6, ecn, accecn"),
+        ("gso_size=1 gso_type=5", "packet 3: gso_type=5 in its comment is none of none, tcpv4, tcpv6, ecn, accecn"),
+        ("gso_size=0x3e8", "packet 3: gso_size=0x3e8 in its comment is not a number from 0 to 65535"),
     ],
 )
 def test_comments_that_make_no_sense(text: str, message: str) -> None:
