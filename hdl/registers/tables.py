@@ -122,8 +122,8 @@ def pack_template_row(words: list[tuple[int, int]], width: int) -> int:
     return row
 
 
-# Exact match: each way's row number is five parities of the key, `vnet << 48 | mac`. The masks are random, but any eight
-# bits of a MAC address in a row, and the vnet alone, reach all rows of every way.
+# Exact match: each way's row number is five parities of the key, `vnet << 48 | mac`. The masks are random, but any
+# eight bits of a MAC address in a row, and the vnet alone, reach all rows of every way.
 EXACT_HASH_MASKS: tuple[tuple[int, ...], ...] = (
     (0x20E2FE30DB9B2B, 0x396DDD8A0C330D, 0x2EC3790B8B7FB1, 0x18DF92CD612E53, 0x2A5D5D32CF9F7B),
     (0x0533CF3B60F47F, 0x0967E4A583DFCC, 0x3A5392FF65D1C2, 0x3818DA50D872AC, 0x13A57D798D834C),
