@@ -131,9 +131,7 @@ HDL_AT_IMPORT = _hdl_digest()
 def _tools_key(trace: bool) -> str:
     """What a library depends on beside the design."""
     flags = (toolchain.VERILATE, toolchain.COMPILE, toolchain.HOT, toolchain.COLD, toolchain.trace_defines(trace))
-    sources = [
-        file.read_bytes() for file in (HERE / "build.py", HERE / "elaborate.py", *(HERE / name for name in HARNESS))
-    ]
+    sources = [(HERE / name).read_bytes() for name in ("build.py", "elaborate.py", *HARNESS)]
     return _digest(*flags, *sources, toolchain.verilator_version(), toolchain.machine())
 
 
