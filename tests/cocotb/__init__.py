@@ -1,0 +1,1 @@
+"""The compiled path under cocotb: what needs a hand on every single cycle."""
