@@ -63,8 +63,13 @@ def check_folder(path: Path) -> None:
 
 def write(path: Path, packets: Iterable[CapturedPacket]) -> None:
     """Write a capture with nanosecond timestamps, pcap or pcapng by the name's ending."""
+    write_bytes(path, ENDINGS[path.suffix](packets))
+
+
+def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file. Raises UserError."""
     try:
         with path.open("wb") as file:
-            file.writelines(ENDINGS[path.suffix](packets))
+            file.writelines(pieces)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None

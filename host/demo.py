@@ -27,7 +27,7 @@ CAPTURE = ROOT / "tests" / "captures" / "web-server-tx.pcap"
 def demo(preset_name: str, source: Path, folder: Path) -> list[report.Report]:
     """A report for each encapsulation, its name and its captures' paths in it.
 
-    The capture of what went in says in each packet's comment how the host had it cut, and `tunnelnic segment` follows it.
+    The capture of what went in says in each packet's comment how the host had it cut; `tunnelnic segment` follows it.
     """
     nic, packets, tunnels = preset(preset_name), captures.read(source), all_tunnels()
     try:

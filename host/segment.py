@@ -112,6 +112,8 @@ def segment(
         raise UserError(f"{source}: {error}") from None
     except ValueError as error:
         raise UserError(f"{config_path}: {error}") from None
+    if trace is not None:
+        captures.write_bytes(trace, ())  # the simulator would not say that it cannot
     with open_card(nic, trace) as card, progress_bar("segmenting") as progress:
         done, figures = run(card, config, nic, frames, progress, check=check)
     captures.write(target, output_packets(done))

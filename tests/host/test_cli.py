@@ -171,7 +171,7 @@ class TestBadInput:
     def test_usage(self, words: tuple[str, ...], message: str, run: Run) -> None:
         one_line(run(*words), message)
 
-    def test_files(self, run: Run, capture: Path, config_file: Path, tmp_path: Path) -> None:
+    def test_files(self, run: Run, fake_card: type[FakeCard], capture: Path, config_file: Path, tmp_path: Path) -> None:
         out, none = tmp_path / "out.pcap", tmp_path / "none"
         one_line(run("segment", none, out, "--config", config_file), f"{none}: no such file")
         one_line(run("segment", capture, out, "--config", none), f"{none}: no such file")
@@ -182,6 +182,8 @@ class TestBadInput:
         one_line(run("segment", capture, out, "--config", config_file, "--trace", none / "x"), "there is no folder")
         one_line(run("segment", capture, out, "--config", config_file, "--report", tmp_path), "is a folder")
         assert not out.exists()
+        for name in ("--report", "--trace"):
+            one_line(run("segment", capture, out, "--config", config_file, name, "/proc/x"), "/proc/x: No such file")
 
     def test_nothing_that_is_in_use_is_written_over(
         self, run: Run, capture: Path, config_file: Path, tmp_path: Path
