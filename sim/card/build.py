@@ -54,10 +54,10 @@ def build(config: NicConfig, *, component: Any = None, trace: bool = False) -> P
         if component is None and (library := _follow(link)):
             return library
         if component is None:
-            text = elaborate.verilog(elaborate.transmit_path(config))
+            text = elaborate.verilog(elaborate.transmit_path(config), readable=trace)
             unchanged = _hdl_digest() == HDL_AT_IMPORT  # or what was elaborated is not what is on the disk
         else:
-            text, unchanged = elaborate.verilog(component), False
+            text, unchanged = elaborate.verilog(component, readable=trace), False
         library = folder / f"{_content_key(text, config.width, trace)}.so"
         if not library.exists():
             _compile(text, config.width, library, trace=trace)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import amaranth.back.verilog
 from amaranth import ClockDomain, Module
 from amaranth._toolchain.yosys import find_yosys  # private, but what `amaranth.back.verilog` itself runs
 from amaranth.back import rtlil
@@ -52,9 +53,15 @@ PASSES = (
 of a record that nobody reads, or a register that holds its value. The passes are worth a fifth to a third in speed."""
 
 
-def verilog(component: Any) -> str:
-    """Verilog of hardware with the ports of `hdl.tx.path.TxPath`: module `card`, clock `clk`, no reset."""
-    text = rtlil.convert(WithoutReset(component), name="card", emit_src=False)
+def verilog(component: Any, *, readable: bool = False) -> str:
+    """Verilog of hardware with the ports of `hdl.tx.path.TxPath`: module `card`, clock `clk`, no reset.
+
+    `readable`: with all signals and modules as they were written, for waveforms; slower to run.
+    """
+    top = WithoutReset(component)
+    if readable:
+        return str(amaranth.back.verilog.convert(top, name="card", emit_src=False, strip_internal_attrs=True))
+    text = rtlil.convert(top, name="card", emit_src=False)
     yosys = find_yosys(lambda found: found >= (0, 40))
     return str(yosys.run(["-q", "-"], "\n".join([f"read_rtlil <<end_of_rtlil\n{text}\nend_of_rtlil", *PASSES, ""])))
 

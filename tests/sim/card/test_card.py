@@ -207,7 +207,7 @@ def test_waveform(tmp_path):
     with VirtualCard(TEN, component=Loopback(TEN), trace=path) as card:
         card.transmit([Frame(bytes(range(64)))])
     text = path.read_text()
-    assert "o__payload" in text and "$timescale" in text
+    assert "o__payload" in text and "register_7" in text and "$timescale" in text
     times = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
     assert times[2] - times[0] == 6400  # picoseconds
 
