@@ -9,6 +9,7 @@ packets' measured rate.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from rich.table import Table
@@ -64,13 +65,13 @@ def measure(card: Any, nic: NicConfig, encapsulation: str, pattern: str, cycles:
     config = config_of(all_tunnels()[encapsulation], MTU)
     frames = to_frames([CapturedPacket(frame) for frame in traffic.frames(pattern)], config)
     expected = expect(config.model_network(), frames)
-    round_units = wire.units(map(len, expected.packets))
+    units = [wire.units([len(packet)]) for packet in expected.packets]
+    round_units = sum(units)
     round_cycles = round(wire.seconds(round_units, nic.line_bps) * nic.clock_hz)
     card.reset()
     tables.program(card, config.driver_network(), nic.width)
     found = card.measure(frames, warm_up_cycles=WARM_UP_CYCLES + WARM_UP_ROUNDS * round_cycles, cycles=cycles)
-    # A window is whole rounds and a part of one: its wire time is what its packets should take, give or take a round.
-    if abs(found.ideal_wire_units - found.packets * round_units / len(expected.packets)) > round_units:
+    if found.ideal_wire_units not in windows(units, found.packets):
         raise UserError(
             f"{nic.name} {encapsulation} {pattern}: the packets do not have the sizes that the model gives them"
         )
@@ -90,6 +91,13 @@ def measure(card: Any, nic: NicConfig, encapsulation: str, pattern: str, cycles:
         "packets": found.packets,
         "simulation_cycles_per_second": found.cycles_per_second,
     }
+
+
+def windows(units: Sequence[int], packets: int) -> set[int]:
+    """The wire times that so many packets in a row can take, of a round that goes on for ever."""
+    rounds, rest = divmod(packets, len(units))
+    ends = [0, *accumulate([*units, *units])]
+    return {rounds * sum(units) + ends[at + rest] - ends[at] for at in range(len(units))}
 
 
 def table(rows: Sequence[Row]) -> Table:

@@ -72,6 +72,8 @@ class Tunnel(Table):
 
     @model_validator(mode="after")
     def check_addresses(self) -> Self:
+        if self.local.is_multicast:
+            raise ConfigError("local", f"{self.local} is a group; packets come from one address")
         if self.local.version != self.remote.version:
             raise ConfigError(
                 "remote",

@@ -8,6 +8,7 @@ import pytest
 
 from hdl.registers.counters import TxCounter
 from host import captures, demo
+from host.bench import windows
 from host.encapsulations import all_tunnels, config_of
 from host.expect import expect
 from host.packets import CapturedPacket
@@ -306,6 +307,12 @@ class TestBench:
             "bench", "tx", "--encapsulation", "plain", "--pattern", "32k", "--preset", "10g", "--cycles", 1_000_000
         )
         one_line(ran, "10g plain 32k: the packets do not have the sizes that the model gives them")
+
+    def test_windows(self) -> None:
+        """Whatever packet a window begins with, and however many rounds it lasts."""
+        assert windows([1, 10, 100], 2) == {11, 110, 101}
+        assert windows([1, 10, 100], 6) == {222}
+        assert windows([1, 10, 100], 7) == {223, 232, 322}
 
     @pytest.mark.parametrize("pattern", PATTERNS)
     @pytest.mark.parametrize("name", all_tunnels())

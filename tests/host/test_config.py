@@ -209,6 +209,10 @@ WRONG: dict[str, tuple[str, str]] = {
         change(more=FORWARD_2 + FORWARD_2.replace("02:aa", "02:AA")),
         r"line \d+: forward number 3: mac: vnet 'blue' has an entry for '02:aa:00:00:00:01' already",
     ),
+    "group as source": (
+        change(("192.0.2.1", "239.0.0.1")),
+        r"line \d+: tunnel \"to-b\": local: 239.0.0.1 is a group; packets come from one address",
+    ),
     "one run of sequence numbers for two tunnels": (
         change(
             ("sequence = false", "sequence = true"),
