@@ -6,6 +6,7 @@ from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from hdl.stream.beat import words
+from hdl.stream.delays import Delays
 
 
 class BeatPipe:
@@ -31,9 +32,10 @@ class BeatPipe:
         self.lanes, self.pairs = width // 2, width // 4  # words and pairs a beat
         self.pair_bits = (self.pairs - 1).bit_length()
         self.stage = 0
-        self._delays = m.submodules.delays = Module()  # apart, so that a value may first be read within an `If`
+        self._delays = m.submodules.delays = Delays()
+        self._chains: dict[str, tuple[int, object]] = {}
+        self._valid_delays = m.submodules.valids = Module()  # apart: `valid` may first be read within an `If`
         self._valids = [valid]
-        self._chains: dict[str, tuple[int, list]] = {}
         self.put(first=first, last=last, data=data, **values)
 
     @property
@@ -41,7 +43,7 @@ class BeatPipe:
         """A beat is in this stage."""
         while len(self._valids) <= self.stage:
             later = Signal(name=f"valid_{len(self._valids)}")
-            self._delays.d.sync += later.eq(self._valids[-1])
+            self._valid_delays.d.sync += later.eq(self._valids[-1])
             self._valids.append(later)
         return self._valids[self.stage]
 
@@ -52,7 +54,7 @@ class BeatPipe:
     def put(self, **values) -> None:
         """Add or replace values in the present stage."""
         for name, value in values.items():
-            self._chains[name] = (self.stage, [value])
+            self._chains[name] = (self.stage, value)
 
     def step(self) -> None:
         """On to the next stage, one register later."""
@@ -74,7 +76,7 @@ class BeatPipe:
     def state(self, name: str, shape) -> Signal:
         """A register that is the value of that name from the next stage on; the caller says what it becomes."""
         register = Signal(shape, name=f"{name}_{self.stage + 1}")
-        self._chains[name] = (self.stage + 1, [register])
+        self._chains[name] = (self.stage + 1, register)
         return register
 
     def before(self, value, *, restart=None):
@@ -96,14 +98,11 @@ class BeatPipe:
     def __getattr__(self, name: str):
         if name not in self.__dict__.get("_chains", ()):
             raise AttributeError(f"the pipeline carries no {name!r}")
-        since, chain = self._chains[name]
+        since, value = self._chains[name]
         if since > self.stage:
             raise AttributeError(f"{name!r} is known from stage {since} on; this is stage {self.stage}")
-        while since + len(chain) <= self.stage:
-            later = Signal(_shape(chain[-1]), name=f"{name}_{since + len(chain)}", reset_less=True)
-            self._delays.d.sync += later.eq(chain[-1])
-            chain.append(later)
-        return chain[self.stage - since]
+        later = self._delays.at(value, since, self.stage, name)
+        return value.shape()(later) if isinstance(value, data.View) and later is not value else later
 
 
 def _shape(value):
