@@ -10,7 +10,7 @@ All signals are read as a rising edge finds them and written for the next one.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -20,6 +20,7 @@ from amaranth.lib import data
 from cocotb.clock import Clock
 from cocotb.task import Task
 from cocotb.triggers import RisingEdge, Timer
+from cocotb.utils import get_sim_time
 
 from driver import tables
 from hdl.registers.counters import DropReason, TxCounter
@@ -32,8 +33,14 @@ from tests.path.against_model import difference
 
 WIDTH = int(os.environ["TUNNELNIC_WIDTH"])  # bytes a beat; `test_path` says it
 PERIOD = 2  # simulator's steps a cycle
+RESET = 64  # cycles: longer than any delay line
 SETTLE = 600  # quiet cycles after which nothing more comes
 PATIENCE = 20_000  # quiet cycles with packets missing: the path hangs
+
+
+def now() -> int:
+    """Cycles since the simulation began."""
+    return int(get_sim_time("step")) // PERIOD
 
 
 def field(layout: data.StructLayout, name: str) -> tuple[int, int]:
@@ -51,6 +58,7 @@ class Host:
         self.valid, self.ready, self.payload = dut.i__valid, dut.i__ready, dut.i__payload
         self.pause: Pause = never
         self.beats = 0  # taken since the start
+        self.begun: list[int] = []  # for each frame the last cycle before its first beat was there to see
         self.valid.value = 0
         layout = host_beat(WIDTH)
         self.bits = layout.size
@@ -84,7 +92,7 @@ class Host:
         edge, valid, ready, payload, pause = self.edge, self.valid, self.ready, self.payload, self.pause
         shown = False
         for frame in frames:
-            for beat in self.packed(frame):
+            for number, beat in enumerate(self.packed(frame)):
                 while pause():
                     if shown:
                         shown = valid.value = 0
@@ -93,6 +101,8 @@ class Host:
                 if not shown:
                     shown = valid.value = 1
                 payload.value = beat
+                if number == 0:
+                    self.begun.append(now())
                 await edge
                 while not ready.value:
                     await edge
@@ -102,22 +112,19 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A packet as the wire got it: `cycles` in which its beats were taken, from the first to the last."""
+    """A packet as the wire got it, and the cycles in which its first and its last beat were taken."""
 
     data: bytes
     first: int
     last: int
-
-    @property
-    def beats(self) -> int:
-        return -(-len(self.data) // WIDTH)
 
 
 class Wire:
     """Takes packets from `o` and holds it to the rules of streams.
 
     A beat that was shown stays as it is until it is taken; every beat but a packet's last is full, the last is not
-    empty; nothing is ever X.
+    empty; nothing is ever X. And the path's own: a packet that has begun never waits, its next beat is there in the
+    cycle after one was taken.
     """
 
     def __init__(self, dut: Any, edge: RisingEdge) -> None:
@@ -125,7 +132,7 @@ class Wire:
         self.valid, self.ready, self.payload = dut.o__valid, dut.o__ready, dut.o__payload
         self.pause: Pause = never
         self.packets: list[Received] = []
-        self.cycle = 0
+        self.cycle = now()
         self.inside = 0  # bytes of the packet under way that were taken
         self.shown = False  # a beat waits to be taken
         self.active = 0  # the last cycle in which a beat was taken
@@ -160,6 +167,7 @@ class Wire:
                     waiting = beat
             else:
                 assert waiting is None, "a beat was withdrawn before it was taken"
+                assert not packet, f"a bubble after {len(packet)} bytes of a packet, in cycle {self.cycle}"
             self.shown = waiting is not None
             if open_now == self.pause():
                 open_now = not open_now
@@ -176,15 +184,18 @@ class Bench:
         Clock(dut.clk, PERIOD, "step").start(start_high=False)
         self._tasks: list[Task[None]] = []
 
-    async def reset(self, cycles: int = 3) -> None:
-        """Reset now, whatever is under way. Host and wire begin anew; the tables keep their rows."""
+    async def reset(self) -> None:
+        """Reset now, whatever is under way. Host and wire begin anew; the tables keep their rows.
+
+        Delay lines have no reset: it must last until they have run empty.
+        """
         for task in self._tasks:
             task.cancel()
         dut = self.dut
         dut.rst.value = 1
         dut.table__valid.value = 0
         self.host, self.wire = Host(dut, self.edge, self.random), Wire(dut, self.edge)
-        await self.cycles(cycles)
+        await self.cycles(RESET)
         dut.rst.value = 0
         self._tasks = [cocotb.start_soon(self.wire.run())]
 
@@ -193,8 +204,8 @@ class Bench:
         await Timer(count * PERIOD, "step")
         await self.edge
 
-    async def write(self, write: tables.Write) -> None:
-        """One row; returns when it is taken."""
+    async def write(self, write: tables.Write) -> int:
+        """One row; returns when it is taken, with the cycle."""
         dut = self.dut
         dut.table__valid.value = 1
         dut.table__table.value, dut.table__row.value, dut.table__data.value = write
@@ -203,6 +214,7 @@ class Bench:
             await self.edge
         dut.table__valid.value = 0
         dut.table__data.value = ~write.data & 0xFFFF
+        return now()
 
     async def program(self, network: Network) -> None:
         """All tables, and until the last row is in its place."""
@@ -214,7 +226,11 @@ class Bench:
 
     def start(self, frames: Iterable[Frame]) -> Task[None]:
         """The host begins to send; await the task for the end."""
-        task = cocotb.start_soon(self.host.send(frames))
+        return self.background(self.host.send(frames))
+
+    def background(self, work: Coroutine[Any, Any, None]) -> Task[None]:
+        """Begins some work that a reset ends."""
+        task = cocotb.start_soon(work)
         self._tasks.append(task)
         return task
 

@@ -12,7 +12,7 @@ from cocotb_tools.runner import get_runner
 from tests.cocotb.simulator import TOP, simulator
 from tests.path.conftest import CONFIGS
 
-CASES = ("encapsulations",)
+CASES = ("encapsulations", "control", "updates")
 WIDTHS = (pytest.param(8), pytest.param(64), *(pytest.param(width, marks=pytest.mark.full) for width in (16, 32)))
 
 
