@@ -81,8 +81,8 @@ class Cutter(wiring.Component):
                 last.eq(new.single),
                 lane.eq(new.lane),
                 offset.eq(Cat(Const(0, 1), new.kept_words) + STT_HEADER),
-                inner_id.eq(new.original.id),
-                sequence.eq(new.original.sequence),
+                inner_id.eq(new.id),
+                sequence.eq(new.sequence),
             ]
         with m.Elif(emit):
             m.d.sync += [
@@ -129,13 +129,11 @@ class Cutter(wiring.Component):
             tail=pipe.end[:bits],
             covered_end=Mux(pipe.trailer, pipe.covered_end, pipe.end),
         )
-        flags = pipe.plan.original.tcp_flags
+        flags = pipe.plan.tcp_flags
         cleared = flags & ~(
             (pipe.clear[0].replicate(16) & FIN_PSH) | (pipe.clear[1].replicate(16) & CWR)
         )  # fmt: skip
-        plan_out = Signal(Plan)
-        m.d.comb += [plan_out.eq(pipe.plan), plan_out.original.tcp_flags.eq(cleared)]
-        pipe.put(plan=plan_out)
+        pipe.put(tcp_flags=cleared)
         pipe.step()
         keep = (pipe.tail != 0) & ~pipe.last
         pipe.put(
@@ -167,18 +165,18 @@ class Cutter(wiring.Component):
         ]
         m.d.comb += [
             self.piece_valid.eq(pipe.valid),
-            self.piece.plan.eq(pipe.plan),
-            self.piece.numbers.length.eq(pipe.length),
-            self.piece.numbers.empty.eq(pipe.empty),
-            self.piece.numbers.summed.eq(pipe.summed),
-            self.piece.numbers.totalled.eq(pipe.totalled),
-            self.piece.numbers.first.eq(pipe.first),
-            self.piece.numbers.last.eq(pipe.last),
-            self.piece.numbers.id.eq(pipe.id),
-            self.piece.numbers.sequence.eq(pipe.sequence),
-            self.piece.numbers.offset.eq(pipe.offset),
-            self.piece.numbers.keep.eq(pipe.keep),
-            self.piece.numbers.lane.eq(pipe.lane),
+            self.piece.tcp_flags.eq(pipe.tcp_flags),
+            self.piece.length.eq(pipe.length),
+            self.piece.empty.eq(pipe.empty),
+            self.piece.summed.eq(pipe.summed),
+            self.piece.totalled.eq(pipe.totalled),
+            self.piece.first.eq(pipe.first),
+            self.piece.last.eq(pipe.last),
+            self.piece.id.eq(pipe.id),
+            self.piece.sequence.eq(pipe.sequence),
+            self.piece.offset.eq(pipe.offset),
+            self.piece.keep.eq(pipe.keep),
+            self.piece.lane.eq(pipe.lane),
         ]
         assert pipe.cycles + 1 == self.latency
         return m

@@ -9,7 +9,7 @@ from hdl.registers.counters import COUNTERS, DropReason, TxCounter
 from hdl.registers.tables import TUNNEL_BITS
 from hdl.stream.pipe import Pipe
 from hdl.table.sequence import SequenceNumbers
-from hdl.tx.layouts import HeaderRecord, OuterConstants, OuterRecord, PayloadRecord, Piece, PieceSum
+from hdl.tx.layouts import FramePlan, HeaderRecord, OuterPacket, PayloadRecord, Piece, PieceSum
 
 STT_HEADER = 18
 STT_HEADER_WORDS = STT_HEADER // 2
@@ -21,19 +21,19 @@ class Finisher(wiring.Component):
 
     ::
 
-        piece ─┐
-        sum ───┼─ numbers ── inner IP, inner L4 ── inner total ── outer checksum ─┬─ outer record
-        total ─┘  (in order)     one adder a stage, carries deferred              ├─ header record
-                                                                                  └─ payload record
+        piece, frame ─┐
+        sum ──────────┼─ numbers ── inner IP, inner L4 ── inner total ── outer checksum ─┬─ outer packet
+        total ────────┘  (in order)     one adder a stage, carries deferred              ├─ header record
+                                                                                         └─ payload record
 
     The one in-order stage that gives out the outer IP ID (RFC 6864), GRE sequence numbers (RFC 2890) and STT frame
     identifiers; dropped frames take none. The inner checksums come first and the outer one last: an inner packet whose
     checksum is complete sums to the complement of its pseudo-header, so the outer sum never looks at the payload again.
 
-    Ports: streams `piece`, `sum` (one for each piece with payload that is not dropped), `total` (one for each frame
-    with `whole_sum`), `constants` (one for each frame); `go` (room for `latency` + 2 records); valid-only records;
-    `events` for the counters; `sequence_*`: the driver sets a tunnel's next GRE sequence number. Latency: `latency`
-    cycles. Throughput: one packet a cycle.
+    Ports: streams `piece`, `frame` (one for each frame), `sum` (one for each piece with payload that is not dropped),
+    `total` (one for each frame with `whole_sum`); `go` (room for `latency` + 2 records); valid-only records; `events`
+    for the counters; `sequence_*`: the driver sets a tunnel's next GRE sequence number. Latency: `latency` cycles.
+    Throughput: one packet a cycle.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class Finisher(wiring.Component):
         super().__init__(
             {
                 "piece": In(stream.Signature(Piece)),
+                "frame": In(stream.Signature(FramePlan)),
                 "sum": In(stream.Signature(PieceSum)),
                 "total": In(stream.Signature(16)),
-                "constants": In(stream.Signature(OuterConstants)),
                 "go": In(1),
                 "outer_valid": Out(1),
-                "outer": Out(OuterRecord),
+                "outer": Out(OuterPacket),
                 "header_valid": Out(1),
                 "header": Out(HeaderRecord),
                 "payload_valid": Out(1),
@@ -82,17 +82,22 @@ class Finisher(wiring.Component):
 
     def _meet(self, m):
         """Pop a piece together with its sum."""
-        piece, numbers = self.piece.payload, self.piece.payload.numbers
+        numbers = self.piece.payload
         take = Signal()
         m.d.comb += [
             take.eq(
-                self.piece.valid & self.go & (self.sum.valid | ~numbers.summed) & (self.total.valid | ~numbers.totalled)
+                self.piece.valid
+                & self.frame.valid
+                & self.go
+                & (self.sum.valid | ~numbers.summed)
+                & (self.total.valid | ~numbers.totalled)
             ),
             self.piece.ready.eq(take),
+            self.frame.ready.eq(take & numbers.last),
             self.sum.ready.eq(take & numbers.summed),
             self.total.ready.eq(take & numbers.totalled),
         ]
-        pipe = Pipe(m, take, f=piece.plan, n=numbers, total=self.total.payload)
+        pipe = Pipe(m, take, f=self.frame.payload, n=numbers, total=self.total.payload)
         pipe.put(
             part=gate(numbers.summed, self.sum.payload.covered),
             trailer=gate(numbers.summed, self.sum.payload.trailer),
@@ -182,10 +187,10 @@ class Finisher(wiring.Component):
         )
 
     def _add_3(self, p):
-        f = p.f
+        f, n = p.f, p.n
         p.put(
-            ip_checksum=Mux(f.ipv4, ~p.ip_checksum, f.original.ip_checksum),
-            s_l4=plus(p.s_l4, f.original.tcp_flags),
+            ip_checksum=Mux(f.ipv4, ~p.ip_checksum, f.ip_checksum),
+            s_l4=plus(p.s_l4, n.tcp_flags),
             s_inner=plus(p.s_inner, gate(~p.direct, p.part)),
             outer_ip_checksum=fold(p.s_outer_ip),
             s_outer=plus(p.s_outer, gate(f.sequence | f.stt, p.outer_sequence[16:])),
@@ -222,17 +227,12 @@ class Finisher(wiring.Component):
 
     def _records(self, m, p):
         f, n, width = p.f, p.n, self.width
-        k = self.constants.payload
-        m.d.comb += self.constants.ready.eq(p.valid & n.last)
-        alive = p.valid & p.alive
         outer_sum = fold(p.s_outer)
         outer_checksum = Mux(f.outer_udp & (outer_sum == 0xFFFF), 0xFFFF, ~outer_sum)
         values = {
             "length": p.outer_length,
             "id": p.outer_id,
             "ip_checksum": ~p.outer_ip_checksum,
-            "tos": k.tos,
-            "flow_port": k.flow_port,
             "udp_length": p.outer_l4_length,
             "l4_checksum": outer_checksum,
             "sequence_high": p.outer_sequence[16:],
@@ -242,18 +242,13 @@ class Finisher(wiring.Component):
             "tcp_flags": p.outer_flags,
             "stt_flags": f.stt_flags,
             "stt_l4_offset": f.stt_l4_offset,
-            "stt_mss": gate(f.partial, k.gso_size),
-            "stt_tci": k.stt_tci,
         }
         m.d.sync += [getattr(self.outer.values, name).eq(value) for name, value in values.items()]
-        for field, count in (("next_hop", 3), ("key", 4), ("remote", 8)):
-            m.d.sync += [
-                getattr(self.outer.values, field)[i].eq(getattr(k, field)[16 * (count - 1 - i) : 16 * (count - i)])
-                for i in range(count)
-            ]
         m.d.sync += [
-            self.outer_valid.eq(alive),
-            self.outer.profile.eq(k.profile),
+            self.outer_valid.eq(p.valid),
+            self.outer.alive.eq(p.alive),
+            self.outer.last.eq(n.last),
+            self.outer.partial.eq(f.partial),
             self.outer.words.eq(p.offset_words),
         ]
         rows_behind = (f.header_words + (width // 2 - 1))[(width // 2).bit_length() - 1 :]
@@ -272,7 +267,7 @@ class Finisher(wiring.Component):
             self.header.values.ip_checksum.eq(p.ip_checksum),
             self.header.values.sequence_high.eq(n.sequence[16:]),
             self.header.values.sequence_low.eq(n.sequence[:16]),
-            self.header.values.tcp_flags.eq(f.original.tcp_flags),
+            self.header.values.tcp_flags.eq(n.tcp_flags),
             self.header.values.l4_checksum.eq(p.l4_checksum),
         ]
         m.d.sync += [

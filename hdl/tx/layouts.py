@@ -2,9 +2,9 @@
 
 ::
 
-    parse ── FrameContext ── forward ── Route ── plan ── Plan ── cut ── Piece ── finish ─┬─ OuterRecord
-                                                              └──── CutPlan ── sum       ├─ HeaderRecord
-                                                                                         └─ PayloadRecord
+    parse ── FrameContext ─┬─ plan ─┬─ Plan ── cut ─┬─ Piece ───────────────────────┬─ finish ─┬─ OuterPacket
+    forward ── Route ──────┘        │               └─ CutPlan ── sum ── PieceSum ──┤          ├─ HeaderRecord
+                                    └─ FramePlan, OuterConstants ───────────────────┘          └─ PayloadRecord
 
 Lengths are in bytes, header offsets in 16-bit words (every header offset is even), sums are 16-bit one's complement
 sums of big-endian words, folded.
@@ -78,11 +78,9 @@ def payload_beat(width: int) -> data.StructLayout:
 
 
 class Plan(data.Struct):
-    """How one frame leaves: decided once a frame, the same for all its pieces. `c_` fields are constant terms."""
+    """How one frame is cut."""
 
     reason: REASON_BITS  # DropReason; not 0: the frame is dropped here
-    unparsed: 1  # for its counter
-    # pieces: the payload is cut into `first`, `rest`, `rest`, ... bytes
     payload: FRAME_LENGTH_BITS  # bytes behind the headers, an Ethernet trailer included
     covered: FRAME_LENGTH_BITS  # of these, bytes that the inner checksum covers (all but the trailer)
     lane: 6  # byte of the first payload beat at which the payload begins
@@ -92,16 +90,30 @@ class Plan(data.Struct):
     segmented: 1  # pieces are TCP segments, each with inner headers
     fragmented: 1  # pieces are fragments of an STT frame; only the first has inner headers
     accecn: 1
+    whole_sum: 1  # the inner checksum covers several fragments: wait for the sum of them all
+    kept_words: HEADER_WORD_BITS  # of the headers as they leave: without a tag that is taken out
+    id: 16  # inner IPv4 identification
+    sequence: 32  # inner TCP sequence number
+    tcp_flags: 16
+
+
+class FramePlan(data.Struct):
+    """How one frame's headers leave: the same for all its packets. `c_` fields are constant terms."""
+
+    reason: REASON_BITS
+    unparsed: 1  # for its counter
+    segmented: 1
+    fragmented: 1
     # inner headers
     header_row: 16
     header_words: HEADER_WORD_BITS  # in the ring
     strip: 1  # the outermost tag is left out
-    kept_words: HEADER_WORD_BITS  # of the headers as they leave: without that tag
+    kept_words: HEADER_WORD_BITS
     ipv4: 1  # fill in the IPv4 header checksum
+    ip_checksum: 16  # that was there
     complete: 1  # fill in the inner L4 checksum
     partial: 1  # leave it partial: the folded pseudo-header sum (STT super-frame)
     udp: 1  # a computed inner checksum of 0 is sent as 0xFFFF
-    original: Originals
     c_length: 16  # inner IP length = this (+ piece where segmented)
     c_l4_length: 16  # inner TCP/UDP length, likewise
     c_pseudo: 16  # sum of the inner pseudo-header without the length
@@ -110,12 +122,10 @@ class Plan(data.Struct):
     c_front: 16  # sum of what lies in front of the inner L4 header, without the IP length (where it counts)
     c_header: 16  # sum of the inner L4 header without its checksum
     checksum: 16  # the inner L4 checksum where it is not filled in: the partial one, or what was there
-    whole_sum: 1  # the inner checksum covers several fragments: wait for the sum of them all
     # outer headers
     index: 7  # of the tunnel
     words: 7  # of the template
     tunnelled: 1
-    l4_checksum: 1
     pseudo: 1
     outer_udp: 1
     sequence: 1
@@ -143,8 +153,8 @@ class OuterConstants(data.Struct):
     remote: 128
 
 
-class PieceNumbers(data.Struct):
-    """What is counted up from piece to piece and from packet to packet."""
+class Piece(data.Struct):
+    """One packet to be: what is counted up from piece to piece. The frame's own plan waits in another queue."""
 
     length: 14  # bytes of payload
     empty: 1  # no payload: nothing to sum or read
@@ -154,16 +164,10 @@ class PieceNumbers(data.Struct):
     last: 1
     id: 16  # inner IPv4 identification
     sequence: 32  # inner TCP sequence
+    tcp_flags: 16
     offset: 16  # of the fragment in its STT frame, bytes
     keep: 1  # the next piece begins in this one's last payload beat
     lane: 6  # byte of the first payload beat at which it begins
-
-
-class Piece(data.Struct):
-    """One packet to be: the frame's plan and the piece's own numbers."""
-
-    plan: Plan
-    numbers: PieceNumbers
 
 
 class CutPlan(data.Struct):
@@ -224,6 +228,28 @@ class OuterValues(data.Struct):
     next_hop: data.ArrayLayout(16, 3)
     key: data.ArrayLayout(16, 4)
     remote: data.ArrayLayout(16, 8)
+
+
+PACKET_VALUES = data.StructLayout(
+    {
+        name: 16
+        for name in (
+            *("length", "id", "ip_checksum", "udp_length", "l4_checksum", "sequence_high", "sequence_low"),
+            *("ack_high", "ack_low", "tcp_flags", "stt_flags", "stt_l4_offset"),
+        )
+    }
+)
+"""Those of `OuterValues` that may differ from packet to packet."""
+
+
+class OuterPacket(data.Struct):
+    """What is one packet's own in its outer header."""
+
+    alive: 1  # else the frame was dropped, and no packet leaves
+    last: 1  # of its frame
+    partial: 1  # an STT super-frame: it carries an MSS
+    words: 7  # 16-bit words of the template
+    values: PACKET_VALUES
 
 
 class OuterRecord(data.Struct):

@@ -19,15 +19,17 @@ from hdl.tx.guard import Guard
 from hdl.tx.layouts import (
     CutPlan,
     FrameContext,
+    FramePlan,
     HeaderRecord,
     OuterConstants,
-    OuterRecord,
+    OuterPacket,
     PayloadRecord,
     Piece,
     PieceSum,
     Plan,
     payload_beat,
 )
+from hdl.tx.meet_outer import MeetOuter
 from hdl.tx.parse import Parse
 from hdl.tx.plan import Planner
 from hdl.tx.sum import Summer
@@ -81,6 +83,7 @@ class TxPath(wiring.Component):
         m.submodules.sum = summer = Summer(width=width)
         m.submodules.finish = finish = Finisher(width=width)
         parse_margin = guard.latency + parse.latency + 6
+        m.submodules.meet_outer = meet_outer = MeetOuter()
         m.submodules.egress = egress = Egress(config, header_margin=parse_margin, payload_margin=summer.latency + 8)
         m.submodules.counters = counters = Counters()
 
@@ -89,12 +92,13 @@ class TxPath(wiring.Component):
         m.submodules.requests = requests = Fifo(shape=RouteRequest, depth=depth, margin=parse_margin)
         m.submodules.beats = beats = Fifo(shape=payload_beat(width), depth=depth, margin=parse_margin)
         m.submodules.plans = plans = Fifo(shape=Plan, depth=depth, margin=plan.latency + 6)
+        m.submodules.frames = frames = Fifo(shape=FramePlan, depth=depth, margin=plan.latency + 6)
         m.submodules.constants = constants = Fifo(shape=OuterConstants, depth=depth, margin=8)
         m.submodules.cuts = cuts = Fifo(shape=CutPlan, depth=depth, margin=cut.latency + 6)
         m.submodules.pieces = pieces = Fifo(shape=Piece, depth=depth, margin=cut.latency + 6)
         m.submodules.sums = sums = Fifo(shape=PieceSum, depth=depth, margin=summer.latency + 6)
         m.submodules.totals = totals = Fifo(shape=16, depth=depth, margin=summer.latency + 6)
-        m.submodules.outers = outers = Fifo(shape=OuterRecord, depth=depth, margin=finish.latency + 6)
+        m.submodules.outers = outers = Fifo(shape=OuterPacket, depth=depth, margin=finish.latency + 6)
         m.submodules.headers = headers = Fifo(shape=HeaderRecord, depth=depth, margin=finish.latency + 6)
         m.submodules.payloads = payloads = Fifo(shape=PayloadRecord, depth=depth, margin=finish.latency + 6)
 
@@ -122,7 +126,7 @@ class TxPath(wiring.Component):
         m.d.comb += [forwarding.table.eq(table), forwarding.hold.eq(writer.hold)]
         meet = Signal()
         m.d.comb += [
-            meet.eq(contexts.o.valid & forwarding.response.valid & plans.space & constants.space),
+            meet.eq(contexts.o.valid & forwarding.response.valid & plans.space & frames.space & constants.space),
             contexts.o.ready.eq(meet),
             forwarding.response.ready.eq(meet),
             plan.valid.eq(meet),
@@ -132,6 +136,8 @@ class TxPath(wiring.Component):
             constants.i.eq(plan.constants),
             plans.write.eq(plan.done),
             plans.i.eq(plan.plan),
+            frames.write.eq(plan.done),
+            frames.i.eq(plan.frame),
         ]
 
         # -- cut and sum
@@ -157,9 +163,9 @@ class TxPath(wiring.Component):
 
         # -- finish and send
         wiring.connect(m, pieces.o, finish.piece)
+        wiring.connect(m, frames.o, finish.frame)
         wiring.connect(m, sums.o, finish.sum)
         wiring.connect(m, totals.o, finish.total)
-        wiring.connect(m, constants.o, finish.constants)
         m.d.comb += [
             finish.go.eq(outers.space & headers.space & payloads.space),
             finish.sequence_write.eq(table.valid & (table.table == Table.SEQUENCE)),
@@ -175,7 +181,9 @@ class TxPath(wiring.Component):
             egress.template_row.eq(table.row),
             egress.template_i.eq(table.data),
         ]
-        wiring.connect(m, outers.o, egress.outer)
+        wiring.connect(m, outers.o, meet_outer.packet)
+        wiring.connect(m, constants.o, meet_outer.constants)
+        wiring.connect(m, meet_outer.o, egress.outer)
         wiring.connect(m, headers.o, egress.header)
         wiring.connect(m, payloads.o, egress.payload)
         wiring.connect(m, egress.o, wiring.flipped(self.o))

@@ -8,7 +8,7 @@ from hdl.net.sum16 import fold, gate, plus, running
 from hdl.registers.counters import DropReason
 from hdl.stream.pipe import Pipe
 from hdl.table.forwarding import Route
-from hdl.tx.layouts import FrameContext, OuterConstants, Plan
+from hdl.tx.layouts import FrameContext, FramePlan, OuterConstants, Plan
 
 STT_HEADER = 18  # bytes of the STT frame header
 TAG_SUM = 0x8100  # TPID of a C-tag
@@ -26,8 +26,8 @@ class Planner(wiring.Component):
     The rules are those of RFC 9293 segmentation as Linux does it (`tcp_gso_segment`), of draft-davie-stt-08 for frames,
     RFC 6040 for ECN and RFC 2983 for DSCP.
 
-    Ports: `valid`, `context`, `route` in; `done`, `plan` out; `constants` out, in the cycle of `valid`. Latency:
-    `latency` cycles. Throughput: one frame a cycle. No back-pressure: the caller has reserved room.
+    Ports: `valid`, `context`, `route` in; `done`, `plan`, `frame` out; `constants` out, in the cycle of `valid`.
+    Latency: `latency` cycles. Throughput: one frame a cycle. No back-pressure: the caller has reserved room.
 
     Parameters
     ----------
@@ -45,6 +45,7 @@ class Planner(wiring.Component):
                 "route": In(Route),
                 "done": Out(1),
                 "plan": Out(Plan),
+                "frame": Out(FramePlan),
                 "constants": Out(OuterConstants),
             }
         )
@@ -275,7 +276,7 @@ class Planner(wiring.Component):
 
     def _output(self, m, p):
         c, route = p.c, p.route
-        profile, plan = route.profile, self.plan
+        profile, original = route.profile, c.original
         here = {
             "unparsed": c.unparsed,
             "lane": c.header_words[: max((self.width // 2 - 1).bit_length(), 1)] << 1,
@@ -285,19 +286,24 @@ class Planner(wiring.Component):
             "kept_words": p.kept,
             "ipv4": c.ipv4,
             "udp": c.udp,
-            "original": c.original,
+            "ip_checksum": original.ip_checksum,
+            "id": original.id,
+            "tcp_flags": original.tcp_flags,
             "c_l4": c.l4_sum,
             "index": route.index,
             "words": profile.words,
             "tunnelled": profile.tunnelled,
-            "l4_checksum": profile.l4_checksum,
             "pseudo": profile.pseudo,
             "outer_udp": profile.udp,
-            "sequence": profile.sequence,
             "stt": profile.stt,
         }
-        for name, _ in Plan.as_shape():
-            m.d.comb += getattr(plan, name).eq(here[name] if name in here else getattr(p, name))
+        for plan, shape, own in (
+            (self.plan, Plan, {"sequence": original.sequence}),
+            (self.frame, FramePlan, {"sequence": profile.sequence}),
+        ):
+            for name, _ in shape.as_shape():
+                value = own[name] if name in own else here[name] if name in here else getattr(p, name)
+                m.d.comb += getattr(plan, name).eq(value)
 
 
 def _protocol(c):

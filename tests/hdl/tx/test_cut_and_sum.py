@@ -86,7 +86,7 @@ class Bench:
         async def watch(ctx):
             quiet = 0
             async for _, _, piece_valid, piece, write, data, sum_valid, found, total_valid, total in ctx.tick().sample(
-                self.cut.piece_valid, self.cut.piece.numbers, self.sum.write, self.sum.data,
+                self.cut.piece_valid, self.cut.piece, self.sum.write, self.sum.data,
                 self.sum.sum_valid, self.sum.sum, self.sum.total_valid, self.sum.total,
             ):  # fmt: skip
                 quiet += 1
