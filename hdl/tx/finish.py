@@ -172,6 +172,7 @@ class Finisher(wiring.Component):
             s_l4=plus(p.s_l4, n.sequence[16:]),
             pseudo=fold(p.s_pseudo),
             s_inner=plus(p.s_inner, p.trailer),
+            s_part=plus(running(p.part), p.trailer),
             s_outer_ip=plus(running(f.c_outer_ip), p.outer_length),
             s_outer=plus(running(Mux(p.follower, f.c_outer_l4, f.c_outer_first)), gate(f.pseudo, p.outer_l4_length)),
         )
@@ -220,7 +221,7 @@ class Finisher(wiring.Component):
         )
 
     def _add_8(self, p):
-        p.put(inner=Mux(p.follower, p.part, fold(p.s_inner)))
+        p.put(inner=Mux(p.follower, fold(p.s_part), fold(p.s_inner)))
 
     def _close(self, p):
         p.put(s_outer=plus(p.s_outer, p.inner))

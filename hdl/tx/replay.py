@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 # Beats that an engine may have promised: more than the latency of its pipeline and of the credits' way back.
-FIFO_DEPTH = {8: 16, 16: 16, 32: 32, 64: 32}
+FIFO_DEPTH = {8: 16, 16: 32, 32: 32, 64: 32}
 
 
 class Space(wiring.Component):

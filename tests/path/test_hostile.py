@@ -8,7 +8,7 @@ from driver import counters
 from sim.card.traffic import Frame
 from sim.model.card import Card
 from tests.path.against_model import check, start
-from tests.support.frames import samples, tcp_frame, udp_frame
+from tests.support.frames import extension, samples, tcp_frame, udp_frame
 from tests.support.networks import NETWORKS
 
 WIDTHS = (8, 16, 32, 64)
@@ -41,6 +41,32 @@ def test_jumbo_and_beyond(cards, width: int) -> None:
     for name in ("stt-v4-frame", "gre-v4", "plain"):
         again = f"pytest 'tests/path/test_hostile.py::test_jumbo_and_beyond[{width}]' ({name})"
         check(cards[width], NETWORKS[name], sent, again)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_trailers_across_a_cut(cards, width: int) -> None:
+    """Ethernet padding in any fragment of an STT frame counts in its outer checksum, and in no inner one."""
+    draw = Random(width)
+    again = f"pytest 'tests/path/test_hostile.py::test_trailers_across_a_cut[{width}]'"
+    sent = [
+        Frame(build(4, draw.randbytes(size)) + draw.randbytes(trailer))
+        for build in (tcp_frame, udp_frame)
+        for size in (10, 1370, 1380, 1385, 1395, 1400, 2850, 4000)
+        for trailer in (1, 9, 46)
+    ]
+    check(cards[width], NETWORKS["stt-v4-frame"], sent, again)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_deep_headers_leave_no_gap(cards, width: int) -> None:
+    """Headers of hundreds of bytes are replayed as fast as the line takes them."""
+    again = f"pytest 'tests/path/test_hostile.py::test_deep_headers_leave_no_gap[{width}]'"
+    sent = [
+        Frame(tcp_frame(6, bytes(10), ip={"extensions": [(60, extension(size))]}))
+        for size in (8, 64, 128, 192, 200, 264, 320, 392)
+        for _ in range(8)
+    ]
+    check(cards[width], NETWORKS["gre-v6-key"], sent, again)
 
 
 @pytest.mark.parametrize("input_pause", [0.0, 0.5])
