@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.registers.tables import PROFILE_ROWS, TUNNEL_ROWS, VNETS, VPORT_BITS, VPORTS, Table
-from hdl.stream.fifo import Fifo
+from hdl.stream.paced_fifo import record_fifo
 from hdl.stream.pipe import Pipe
 from hdl.table.exact import ExactMatch
 from hdl.table.rows import EXACT_ROW, PROFILE_ROW, ROUTE_ROW, TABLE_MEMORY, TUNNEL_ROW, VPORT_ROW, table_write
@@ -112,7 +112,7 @@ class ForwardingTables(wiring.Component):
         pipe.step()
 
         assert pipe.cycles == self.latency
-        m.submodules.answers = answers = Fifo(shape=Route, depth=self.depth, margin=pipe.cycles + 6)
+        m.submodules.answers = answers = record_fifo(self.width, shape=Route, depth=self.depth, margin=pipe.cycles + 6)
         m.d.comb += [
             self.request.ready.eq(answers.space & ~self.hold),
             answers.write.eq(pipe.valid),
