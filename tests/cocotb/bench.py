@@ -36,6 +36,10 @@ PERIOD = 2  # simulator's steps a cycle
 RESET = 64  # cycles: longer than any delay line
 SETTLE = 600  # quiet cycles after which nothing more comes
 PATIENCE = 20_000  # quiet cycles with packets missing: the path hangs
+LIMIT = 500_000  # cycles of a case
+
+case = cocotb.test(timeout_time=LIMIT * PERIOD, timeout_unit="step")
+"""A case for `test_path` to run. `@cocotb.parametrize` goes below it."""
 
 
 def now() -> int:

@@ -1,14 +1,14 @@
 """What only a hand on every cycle can bring about: order under pressure, stalls within a packet, resets in traffic."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
 import cocotb
 
 from sim.card.traffic import Frame
-from tests.cocotb.bench import WIDTH, Bench
+from tests.cocotb.bench import WIDTH, Bench, case
 from tests.cocotb.pauses import always, in_bursts, never, now_and_then
 from tests.path.against_model import expect
 from tests.support.frames import samples, tcp_frame, udp_frame
@@ -34,7 +34,7 @@ def marked(random: Random, vport: int, number: int, *, ack: bool) -> Frame:
             return frame
 
 
-@cocotb.test()
+@case
 async def an_ack_never_overtakes(dut: Any) -> None:
     """Super-segment, ACK, super-segment, ACK ... from every vport at once: each vport's packets leave in order.
 
@@ -87,12 +87,12 @@ def mixture(random: Random, count: int) -> list[Frame]:
     ]
 
 
-@cocotb.test()
-@cocotb.parametrize(kind=[big, small])
-async def a_long_stall_within_a_packet(dut: Any, kind: Any) -> None:
+@case
+@cocotb.parametrize((("kind", "depths"), [(big, (1, 3, 10)), (small, (1, 1, 2))]))
+async def a_long_stall_within_a_packet(dut: Any, kind: Callable[[Random], Iterator[Frame]], depths: list[int]) -> None:
     """The wire stops in the middle of a packet until nothing in the path can move, and longer; nothing is lost.
 
-    The wire stops in a packet's first beats, somewhere within, and again later.
+    It happens three times, when so many beats of a packet were taken.
     """
     bench = Bench(dut, f"stall {kind.__name__}")
     random = bench.random
@@ -109,9 +109,9 @@ async def a_long_stall_within_a_packet(dut: Any, kind: Any) -> None:
             yield frame
 
     sending = bench.start(source())
-    for least in (1, 3 * WIDTH, random.randint(40, 80)):
+    for depth in depths:
         await bench.cycles(random.randint(1, 3000))
-        while bench.wire.inside < least:
+        while bench.wire.inside < depth * WIDTH:
             await bench.edge
         bench.wire.pause = always
         beats = -1
@@ -128,7 +128,7 @@ async def a_long_stall_within_a_packet(dut: Any, kind: Any) -> None:
     await bench.check(*expect(MIXED, sent))
 
 
-@cocotb.test()
+@case
 async def no_bubble_within_a_packet(dut: Any) -> None:
     """However slow the host is: with `ready` at 1 a packet takes as many cycles as it has beats."""
     bench = Bench(dut, "bubble")
@@ -146,7 +146,7 @@ async def no_bubble_within_a_packet(dut: Any) -> None:
         assert cycles == beats, f"a packet of {beats} beats took {cycles} cycles"
 
 
-@cocotb.test()
+@case
 async def a_reset_in_the_middle(dut: Any) -> None:
     """Reset within a packet, within a frame, with full queues, and within a table's write: then all is as at first."""
     bench = Bench(dut, "reset")

@@ -7,7 +7,7 @@ import cocotb
 
 from sim.card.traffic import Frame
 from sim.model.card import Card
-from tests.cocotb.bench import WIDTH, Bench
+from tests.cocotb.bench import WIDTH, Bench, case
 from tests.cocotb.pauses import modes
 from tests.support.frames import TCP, UDP, Draw, samples
 from tests.support.networks import TUNNELS, mixed
@@ -32,7 +32,7 @@ def crossed(random: Random, vport: int, version: int, kind: str) -> Frame:
     return Frame(draw.ip(version, TCP if kind == "tcp" else UDP, inner), vport, random.choice((0, 1380)), accecn)
 
 
-@cocotb.test()
+@case
 @cocotb.parametrize(group=range(len(GROUPS)))
 async def against_the_model(dut: Any, group: int) -> None:
     """Each group of tunnels, with every mode of pauses; frames of different tunnels follow each other."""

@@ -16,8 +16,8 @@ CASES = ("encapsulations", "control", "updates")
 WIDTHS = (pytest.param(8), pytest.param(64), *(pytest.param(width, marks=pytest.mark.full) for width in (16, 32)))
 
 
+@pytest.mark.parametrize("width", WIDTHS)  # varies fastest: two workers build two widths at once
 @pytest.mark.parametrize("cases", CASES)
-@pytest.mark.parametrize("width", WIDTHS)
 def test_path(width: int, cases: str, tmp_path: Path) -> None:
     """All cases of a module pass. COCOTB_TEST_FILTER, a regular expression, picks some of them."""
     folder, log, results = simulator(CONFIGS[width]), tmp_path / "log", tmp_path / "results.xml"
@@ -32,7 +32,7 @@ def test_path(width: int, cases: str, tmp_path: Path) -> None:
             log_file=log,
             extra_env={"TUNNELNIC_WIDTH": str(width)},
         )
-    said = failures(results, f"tests/cocotb/test_path.py::test_path[{width}-{cases}]")
+    said = failures(results, f"tests/cocotb/test_path.py::test_path[{cases}-{width}]")
     if said is None:
         pytest.fail(f"the simulator died:\n{log.read_text()[-4000:]}", pytrace=False)
     if said:

@@ -25,7 +25,7 @@ from hdl.registers.tables import Table
 from sim.card.traffic import Frame
 from sim.model.card import Card
 from sim.model.network import Network, Tunnel
-from tests.cocotb.bench import WIDTH, Bench, Received
+from tests.cocotb.bench import WIDTH, Bench, Received, case
 from tests.cocotb.pauses import in_bursts, never, now_and_then
 from tests.driver.networks import for_driver
 from tests.path.against_model import difference, expect
@@ -219,7 +219,7 @@ def replace_network(card: Card, network: Network) -> Card:
     return deepcopy(card, {id(card.network): network})
 
 
-@cocotb.test()
+@case
 @cocotb.parametrize(pauses=["never", "bursts", "slow_host"])
 async def before_or_after(dut: Any, pauses: str) -> None:
     """Tunnels, routes, vports and profiles rewritten all the time; nothing is mixed, nothing is lost.
