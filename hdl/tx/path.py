@@ -8,7 +8,7 @@ from hdl.config import NicConfig
 from hdl.registers.counters import TxCounter
 from hdl.registers.tables import Table
 from hdl.stream.beat import host_beat, wire_beat
-from hdl.stream.fifo import Fifo
+from hdl.stream.credit_fifo import CreditFifo
 from hdl.stream.paced_fifo import record_fifo
 from hdl.table.counters import Counters
 from hdl.table.forwarding import ForwardingTables, RouteRequest
@@ -90,18 +90,20 @@ class TxPath(wiring.Component):
 
         # -- queues
         m.submodules.contexts = contexts = record_fifo(width, shape=FrameContext, depth=depth, margin=parse_margin)
-        m.submodules.requests = requests = Fifo(shape=RouteRequest, depth=depth, margin=parse_margin)
-        m.submodules.beats = beats = Fifo(shape=payload_beat(width), depth=depth, margin=parse_margin)
+        m.submodules.requests = requests = record_fifo(width, shape=RouteRequest, depth=depth, margin=parse_margin)
+        m.submodules.beats = beats = CreditFifo(shape=payload_beat(width), depth=depth, margin=parse_margin)
         m.submodules.plans = plans = record_fifo(width, shape=Plan, depth=depth, margin=plan.latency + 6)
         m.submodules.frames = frames = record_fifo(width, shape=FramePlan, depth=depth, margin=plan.latency + 6)
         m.submodules.constants = constants = record_fifo(width, shape=OuterConstants, depth=depth, margin=8)
-        m.submodules.cuts = cuts = Fifo(shape=CutPlan, depth=depth, margin=cut.latency + 6)
+        m.submodules.cuts = cuts = record_fifo(width, shape=CutPlan, depth=depth, margin=cut.latency + 6)
         m.submodules.pieces = pieces = record_fifo(width, shape=Piece, depth=depth, margin=cut.latency + 6)
-        m.submodules.sums = sums = Fifo(shape=PieceSum, depth=depth, margin=summer.latency + 6)
-        m.submodules.totals = totals = Fifo(shape=16, depth=depth, margin=summer.latency + 6)
+        m.submodules.sums = sums = record_fifo(width, shape=PieceSum, depth=depth, margin=summer.latency + 6)
+        m.submodules.totals = totals = record_fifo(width, shape=16, depth=depth, margin=summer.latency + 6)
         m.submodules.outers = outers = record_fifo(width, shape=OuterPacket, depth=depth, margin=finish.latency + 6)
         m.submodules.headers = headers = record_fifo(width, shape=HeaderRecord, depth=depth, margin=finish.latency + 6)
-        m.submodules.payloads = payloads = Fifo(shape=PayloadRecord, depth=depth, margin=finish.latency + 6)
+        m.submodules.payloads = payloads = record_fifo(
+            width, shape=PayloadRecord, depth=depth, margin=finish.latency + 6
+        )
 
         # -- host to queues
         wiring.connect(m, wiring.flipped(self.i), guard.i)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from hdl.stream.credit_fifo import CreditFifo
 from hdl.stream.fifo import Fifo
 from hdl.stream.paced_fifo import PacedFifo
 from hdl.stream.small_fifo import SmallFifo
@@ -31,7 +32,7 @@ async def write(ctx, dut, items, *, rng, pause, latency, kind):
     ctx.set(dut.write, 0)
 
 
-@pytest.mark.parametrize("kind", [Fifo, PacedFifo, SmallFifo])
+@pytest.mark.parametrize("kind", [Fifo, PacedFifo, CreditFifo, SmallFifo])
 @pytest.mark.parametrize("latency", [0, 1, 5])
 @pytest.mark.parametrize("pauses", [(0.0, 0.0), (0.5, 0.0), (0.0, 0.6), (0.3, 0.3), (0.0, 0.95)])
 def test_order_and_content(kind, latency, pauses):
