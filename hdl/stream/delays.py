@@ -3,7 +3,7 @@
 from amaranth import Cat, Elaboratable, Module, Signal, Value
 from amaranth.lib import memory
 
-RAM_CYCLES = 6  # from here on a delay goes through block RAM
+RAM_CYCLES = 7  # from here on a delay goes through block RAM
 FEW_BITS = 18  # fewer are not worth one
 
 
@@ -13,8 +13,8 @@ class Delays(Elaboratable):
     ::
 
         value ─ register ─ register ─ at(3)                      a short delay
-        value ─┐                    ┌─ register ─ at(13)         a long one: written round and round a block RAM,
-        value ─┴─ block RAM ────────┴─ register ─ at(13)         together with all that wait as long
+        value ─ register ─┐             ┌─ register ─ at(13)     a long one: written round and round a block RAM,
+        value ─ register ─┴─ block RAM ─┴─ register ─ at(13)     together with all that wait as long
 
     It is elaborated after the pipeline that it belongs to, and so knows all that is ever read. Delayed values have no
     reset.
@@ -67,7 +67,7 @@ class Delays(Elaboratable):
         m.d.sync += target.eq(source)
 
     def _in_ram(self, m: Module, cycles: int, pairs: list[tuple[Value, Signal]]) -> None:
-        """The RAM's own read takes a cycle and the register behind it one."""
+        """The registers in front and behind, which may be far away, take a cycle each, and the RAM's own read one."""
         depth = 1 << cycles.bit_length()
         row = memory.Memory(
             shape=sum(len(target) for _, target in pairs),
@@ -77,12 +77,13 @@ class Delays(Elaboratable):
         )
         m.submodules[f"ram_{cycles}"] = row
         write_port, read_port = row.write_port(), row.read_port()
-        to, of = Signal(range(depth)), Signal(range(depth), init=depth - (cycles - 2))
-        m.d.sync += [to.eq(to + 1), of.eq(of + 1)]
+        to, of = Signal(range(depth)), Signal(range(depth), init=depth - (cycles - 3))
+        written = Signal(sum(len(target) for _, target in pairs), reset_less=True)
+        m.d.sync += [to.eq(to + 1), of.eq(of + 1), written.eq(Cat(source for source, _ in pairs))]
         m.d.comb += [
             write_port.en.eq(1),
             write_port.addr.eq(to),
-            write_port.data.eq(Cat(source for source, _ in pairs)),
+            write_port.data.eq(written),
             read_port.addr.eq(of),
         ]
         at = 0

@@ -34,7 +34,7 @@ class Planner(wiring.Component):
     width : bytes a beat
     """
 
-    latency = 9
+    latency = 10
 
     def __init__(self, *, width: int):
         self.width = width
@@ -53,7 +53,9 @@ class Planner(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pipe = Pipe(m, self.valid, c=self.context, route=self.route)
+        pipe.put(tos_word=self.constants.tos, tci=self.constants.stt_tci)
         self._constants(m)
+        pipe.step()  # from queues far away
         self._lengths_1(pipe)
         self._sums_1(pipe)
         pipe.step()
@@ -207,8 +209,6 @@ class Planner(wiring.Component):
             s_remote=plus(running(route.profile.ip_sum), route.tunnel.remote_sum),
             s_outer=plus(running(route.profile.l4_sum), gate(route.profile.pseudo, route.tunnel.remote_sum)),
             flow_port=_flow_port(c),
-            tos_word=self.constants.tos,
-            tci=self.constants.stt_tci,
         )
 
     def _sums_2(self, p):
