@@ -10,6 +10,7 @@ All signals are read as a rising edge finds them and written for the next one.
 """
 
 import os
+import resource
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -37,7 +38,9 @@ RESET = 64  # cycles: longer than any delay line
 SETTLE = 600  # quiet cycles after which nothing more comes
 PATIENCE = 20_000  # quiet cycles with packets missing: the path hangs
 LIMIT = 500_000  # cycles of a case
+MOST_SECONDS = 600  # of processor time: nothing else ends a simulation that pytest no longer waits for
 
+resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
 case = cocotb.test(timeout_time=LIMIT * PERIOD, timeout_unit="step")
 """A case for `test_path` to run. `@cocotb.parametrize` goes below it."""
 
