@@ -59,7 +59,7 @@ def swap16(value: Value) -> Value:
 
 
 def delayed(m, value, cycles: int, *, name: str = "delay"):
-    """`value` (a Value, or a view of any layout) as it was `cycles` clock cycles ago; resets to zero."""
+    """`value` (a Value, or a view of any layout) as it was `cycles` clock cycles ago; it has no reset."""
     shape = value.shape() if hasattr(value, "shape") else None
     for step in range(cycles):
         stage = Signal(shape, name=f"{name}_{step}", reset_less=True)

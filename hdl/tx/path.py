@@ -53,6 +53,8 @@ class TxPath(wiring.Component):
     (`select`, `value` four cycles later).
     Throughput: one beat a cycle in and out, one packet a cycle. Back-pressure: from `o` to `i`, nothing is lost.
 
+    Reset: hold it for at least 32 cycles, so that pipelines without one run empty.
+
     Parameters
     ----------
     config : width and sizes
