@@ -11,8 +11,8 @@ from typing import Any, Self
 from hdl.config import NicConfig
 from hdl.registers.counters import COUNTERS, DropReason, TxCounter
 from hdl.registers.tables import Table
+from sim.card.binding import FRAME_HEAD, PACKET, Library, Options, Rate, State, Status
 from sim.card.build import build
-from sim.card.library import FRAME_HEAD, PACKET, Library, Options, Rate, State, Status
 from sim.card.traffic import Frame, Measurement, Packet, Result
 
 CHUNK = 50_000  # cycles between two calls of `progress`
