@@ -1,23 +1,18 @@
-"""A FIFO in block RAM with a registered output."""
+"""FIFOs in block RAM: what they have in common, and the plain one."""
 
 from amaranth import Module, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 
-class Fifo(wiring.Component):
-    """First in, first out, through a block RAM and its output register.
-
-    ::
-
-        i ──> [ memory ] ──> [ q ] ──> [ register ] ──> o
+class BlockRamFifo(wiring.Component):
+    """Ports and memory of every FIFO in block RAM.
 
     Ports: `write`/`i` (no ready: the writer keeps to `space`), stream `o`, `space`.
     `space` is registered: true while at least `margin` entries are free, counting what was written up to three cycles
     ago; a writer of latency n from its decision to its write needs margin >= n + 4.
 
-    Latency: 4 cycles. Throughput: one entry a cycle. Back-pressure: `space`. Writing to a full FIFO is the writer's
-    bug; the entry is lost.
+    Back-pressure: `space`. Writing to a full FIFO is the writer's bug; the entry is lost.
 
     Parameters
     ----------
@@ -34,17 +29,39 @@ class Fifo(wiring.Component):
         self.shape, self.depth, self.margin = shape, depth, margin
         super().__init__({"write": In(1), "i": In(shape), "o": Out(stream.Signature(shape)), "space": Out(1)})
 
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.memory = mem = memory.Memory(
+    def ram(self, m: Module, *, head, read):
+        """Entries are appended as they are written; gives what lay at `head` in the latest cycle with `read`."""
+        m.submodules.memory = ram = memory.Memory(
             shape=self.shape,
             depth=self.depth,
             init=[],
-            attrs={"no_rw_check": 1},  # a row is never read in the cycle that writes it: no bypass needed
+            attrs={"ram_style": "block", "no_rw_check": 1},  # a row is never read in the cycle that writes it
         )
-        write_port, read_port = mem.write_port(), mem.read_port()
-
+        write_port, read_port = ram.write_port(), ram.read_port()
         tail = Signal(range(self.depth))
+        m.d.sync += tail.eq(tail + self.write)
+        m.d.comb += [
+            write_port.addr.eq(tail),
+            write_port.data.eq(self.i),
+            write_port.en.eq(self.write),
+            read_port.addr.eq(head),
+            read_port.en.eq(read),
+        ]
+        return read_port.data
+
+
+class Fifo(BlockRamFifo):
+    """First in, first out, through a block RAM and its output register.
+
+    ::
+
+        i ──> [ memory ] ──> [ q ] ──> [ register ] ──> o
+
+    Latency: 4 cycles. Throughput: one entry a cycle. For the rest see `BlockRamFifo`.
+    """
+
+    def elaborate(self, platform):
+        m = Module()
         head = Signal(range(self.depth))
         level = Signal(range(self.depth + 1))  # entries in memory that are not yet read
         held = Signal(range(self.depth + 4))  # entries written and not yet popped
@@ -53,23 +70,17 @@ class Fifo(wiring.Component):
 
         move = Signal()
         read = Signal()
+        q = self.ram(m, head=head, read=read)
         m.d.comb += [
-            write_port.addr.eq(tail),
-            write_port.data.eq(self.i),
-            write_port.en.eq(self.write),
-            read_port.addr.eq(head),
-            read_port.en.eq(read),
             move.eq(~self.o.valid | self.o.ready),
             read.eq((level != 0) & (~q_valid | move)),
         ]
         m.d.sync += written.eq(self.write)
-        with m.If(self.write):
-            m.d.sync += tail.eq(tail + 1)
         with m.If(read):
             m.d.sync += head.eq(head + 1)
         m.d.sync += level.eq(level + written - read)
         with m.If(move):
-            m.d.sync += [self.o.valid.eq(q_valid), self.o.payload.eq(read_port.data)]
+            m.d.sync += [self.o.valid.eq(q_valid), self.o.payload.eq(q)]
         with m.If(read | move):
             m.d.sync += q_valid.eq(read)
 

@@ -1,6 +1,5 @@
 """Capture files: round trips, files that other programs write, and one clear line for every file that is no good."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from struct import pack
@@ -12,6 +11,7 @@ from host import captures, pcapng
 from host.captures import decode, read
 from host.errors import UserError
 from host.packets import CapturedPacket, CaptureError
+from tests.support import tshark
 
 SERVER = Path(__file__).parents[1] / "captures" / "web-server-tx.pcap"
 PACKETS = [
@@ -110,10 +110,18 @@ def test_what_scapy_writes_is_read(tmp_path: Path) -> None:
 
 
 def test_wireshark_reads_what_is_written(tmp_path: Path) -> None:
-    if shutil.which("tshark") is None:
-        pytest.skip("tshark is not installed")
     captures.write(tmp_path / "x.pcapng", PACKETS[:2])
-    command = ["tshark", "-r", tmp_path / "x.pcapng", "-T", "fields", "-e", "frame.comment", "-e", "frame.time_epoch"]
+    command = [
+        tshark.find(),
+        "-r",
+        tmp_path / "x.pcapng",
+        "-T",
+        "fields",
+        "-e",
+        "frame.comment",
+        "-e",
+        "frame.time_epoch",
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.splitlines() == [
         "\t1700000000.123456789",

@@ -19,11 +19,17 @@ FAULTY = " || ".join(["_ws.malformed", BAD_CHECKSUM, *(f"stt.{name}" for name in
 STT = ("ip.try_heuristic_first", "ipv6.try_heuristic_first")
 
 
-def run(packets: Iterable[bytes], *arguments: str, preferences: Sequence[str] = ()) -> list[str]:
-    """Lines that tshark prints about these packets; skips the test where there is no tshark."""
+def find() -> str:
+    """Where tshark is; skips the test where it is not, as on a machine whose user may not install packages."""
     tshark = shutil.which("tshark")
     if tshark is None:
-        pytest.skip("tshark is not installed")
+        pytest.skip("tshark is not here to be asked: apt-get install tshark")
+    return tshark
+
+
+def run(packets: Iterable[bytes], *arguments: str, preferences: Sequence[str] = ()) -> list[str]:
+    """Lines that tshark prints about these packets; skips the test where there is no tshark."""
+    tshark = find()
     options = [word for name in preferences for word in ("-o", f"{name}:TRUE")]
     command = [tshark, "-n", "-r", "-", *options, *arguments]
     done = subprocess.run(command, input=pcap.write(packets), capture_output=True, timeout=120)
