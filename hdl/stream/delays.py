@@ -1,10 +1,10 @@
-"""Values of a pipeline as they were some cycles ago, in registers or in block RAM."""
+"""Values of a pipeline as they were some cycles ago, in registers or in RAM."""
 
 from amaranth import Cat, Elaboratable, Module, Signal, Value
 from amaranth.lib import memory
 
-RAM_CYCLES = 7  # from here on a delay goes through block RAM
-FEW_BITS = 18  # fewer are not worth one
+SMALL_CYCLES, SMALL_BITS = 6, 6  # from here on a delay goes through distributed RAM
+BLOCK_CYCLES, BLOCK_BITS = 18, 18  # and from here on through block RAM
 
 
 class Delays(Elaboratable):
@@ -13,8 +13,10 @@ class Delays(Elaboratable):
     ::
 
         value ─ register ─ register ─ at(3)                      a short delay
-        value ─ register ─┐             ┌─ register ─ at(13)     a long one: written round and round a block RAM,
-        value ─ register ─┴─ block RAM ─┴─ register ─ at(13)     together with all that wait as long
+        value ─ register ─┐             ┌─ register ─ at(13)     a longer one: written round and round a RAM,
+        value ─ register ─┴──── RAM ────┴─ register ─ at(13)     together with all that wait as long
+
+    Up to 17 cycles the RAM is a distributed one: it lies where its pipeline lies, as a block RAM cannot.
 
     It is elaborated after the pipeline that it belongs to, and so knows all that is ever read. Delayed values have no
     reset.
@@ -40,45 +42,31 @@ class Delays(Elaboratable):
             for stage, target in sorted(reads.items()):
                 waiting.setdefault(stage - since, []).append((source, target))
                 source, since = target, stage
-        for cycles in sorted(waiting, reverse=True):
-            pairs = waiting[cycles]
-            if cycles >= RAM_CYCLES and sum(len(target) for _, target in pairs) >= FEW_BITS:
-                self._in_ram(m, cycles, pairs)
-            elif cycles == 1:
-                m.d.sync += [target.eq(source) for source, target in pairs]
+        for cycles in range(max(waiting, default=0), 1, -1):
+            pairs = waiting.get(cycles, [])
+            bits = sum(len(target) for _, target in pairs)
+            if cycles >= BLOCK_CYCLES and bits >= BLOCK_BITS:
+                self._in_ram(m, cycles, pairs, block=True)
+            elif SMALL_CYCLES <= cycles < BLOCK_CYCLES and bits >= SMALL_BITS:
+                self._in_ram(m, cycles, pairs, block=False)
             else:  # one register here, the rest with those that wait a cycle less
                 for source, target in pairs:
-                    earlier = Signal(source.shape(), name=f"{target.name}_after_{cycles - 1}", reset_less=True)
+                    earlier = Signal(source.shape(), name=f"{target.name}_less_{cycles - 1}", reset_less=True)
                     m.d.sync += target.eq(earlier)
-                    self._shorter(m, cycles - 1, source, earlier, waiting)
+                    waiting.setdefault(cycles - 1, []).append((source, earlier))
+        m.d.sync += [target.eq(source) for source, target in waiting.get(1, [])]
         return m
 
-    def _shorter(self, m: Module, cycles: int, source: Value, target: Signal, waiting) -> None:
-        if cycles >= RAM_CYCLES and cycles in waiting:
-            waiting[cycles].append((source, target))
-            return
-        for left in range(cycles - 1, 0, -1):
-            earlier = Signal(source.shape(), name=f"{target.name}_{left}", reset_less=True)
-            m.d.sync += target.eq(earlier)
-            target = earlier
-            if left >= RAM_CYCLES and left in waiting:
-                waiting[left].append((source, target))
-                return
-        m.d.sync += target.eq(source)
-
-    def _in_ram(self, m: Module, cycles: int, pairs: list[tuple[Value, Signal]]) -> None:
-        """The registers in front and behind, which may be far away, take a cycle each, and the RAM's own read one."""
-        depth = 1 << cycles.bit_length()
-        row = memory.Memory(
-            shape=sum(len(target) for _, target in pairs),
-            depth=depth,
-            init=[],
-            attrs={"ram_style": "block", "no_rw_check": 1},  # the row that is written is never the one that is read
-        )
-        m.submodules[f"ram_{cycles}"] = row
-        write_port, read_port = row.write_port(), row.read_port()
-        to, of = Signal(range(depth)), Signal(range(depth), init=depth - (cycles - 3))
-        written = Signal(sum(len(target) for _, target in pairs), reset_less=True)
+    def _in_ram(self, m: Module, cycles: int, pairs: list[tuple[Value, Signal]], *, block: bool) -> None:
+        """The registers in front and behind take a cycle each; a block RAM's own read takes one as well."""
+        row, rows = sum(len(target) for _, target in pairs), cycles - 3 if block else cycles - 2
+        depth = 1 << rows.bit_length()
+        # the row that is written is never the one that is read
+        attributes = {"ram_style": "block", "no_rw_check": 1} if block else {"ram_style": "distributed"}
+        m.submodules[f"ram_{cycles}"] = ram = memory.Memory(shape=row, depth=depth, init=[], attrs=attributes)
+        write_port, read_port = ram.write_port(), ram.read_port(domain="sync" if block else "comb")
+        to, of = Signal(range(depth)), Signal(range(depth), init=depth - rows)
+        written = Signal(row, reset_less=True)
         m.d.sync += [to.eq(to + 1), of.eq(of + 1), written.eq(Cat(source for source, _ in pairs))]
         m.d.comb += [
             write_port.en.eq(1),

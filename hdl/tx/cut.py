@@ -4,6 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.net.sum16 import gate
 from hdl.registers.counters import DropReason
 from hdl.stream.pipe import Pipe
 from hdl.tx.layouts import CutPlan, Piece, Plan
@@ -65,6 +66,8 @@ class Cutter(wiring.Component):
         offset = Signal(16)
         inner_id = Signal(16)
         sequence = Signal(32)
+        advance = Signal(17)  # of the sequence number behind this piece
+        uncovered = covered - size  # below 0: the piece reaches beyond what is covered
 
         new = self.plan.payload
         emit = active & self.go
@@ -83,11 +86,12 @@ class Cutter(wiring.Component):
                 offset.eq(Cat(Const(0, 1), new.kept_words) + STT_HEADER),
                 inner_id.eq(new.id),
                 sequence.eq(new.sequence),
+                advance.eq(gate(new.segmented, new.first)),
             ]
         with m.Elif(emit):
             m.d.sync += [
                 left.eq(left - size),
-                covered.eq(Mux(covered > size, covered - size, 0)),
+                covered.eq(gate(uncovered >= 0, uncovered[:17])),
                 size.eq(plan.rest),
                 two.eq(Cat(Const(0, 1), plan.rest)),
                 first.eq(0),
@@ -95,7 +99,8 @@ class Cutter(wiring.Component):
                 lane.eq(lane + size[:bits]),
                 offset.eq(offset + size[:16]),
                 inner_id.eq(inner_id + plan.segmented),
-                sequence.eq(sequence + Mux(plan.segmented, size, 0)),
+                sequence.eq(sequence + advance),
+                advance.eq(gate(plan.segmented, plan.rest)),
             ]
 
         pipe = Pipe(

@@ -147,8 +147,8 @@ class TxPath(wiring.Component):
 
         # -- cut and sum
         wiring.connect(m, plans.o, cut.plan)
+        m.d.sync += cut.go.eq(pieces.space & cuts.space)
         m.d.comb += [
-            cut.go.eq(pieces.space & cuts.space),
             pieces.write.eq(cut.piece_valid),
             pieces.i.eq(cut.piece),
             cuts.write.eq(cut.cut_valid),
@@ -156,8 +156,8 @@ class TxPath(wiring.Component):
         ]
         wiring.connect(m, cuts.o, summer.cut)
         wiring.connect(m, beats.o, summer.beat)
+        m.d.sync += summer.go.eq(egress.payload_space & sums.space & totals.space)
         m.d.comb += [
-            summer.go.eq(egress.payload_space & sums.space & totals.space),
             egress.payload_write.eq(summer.write),
             egress.payload_i.eq(summer.data),
             sums.write.eq(summer.sum_valid),
@@ -171,8 +171,8 @@ class TxPath(wiring.Component):
         wiring.connect(m, frames.o, finish.frame)
         wiring.connect(m, sums.o, finish.sum)
         wiring.connect(m, totals.o, finish.total)
+        m.d.sync += finish.go.eq(outers.space & headers.space & payloads.space)
         m.d.comb += [
-            finish.go.eq(outers.space & headers.space & payloads.space),
             finish.sequence_write.eq(table.valid & (table.table == Table.SEQUENCE)),
             finish.sequence_row.eq(table.row),
             finish.sequence_next.eq(table.data),
