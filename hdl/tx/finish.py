@@ -40,7 +40,7 @@ class Finisher(wiring.Component):
     width : bytes a beat
     """
 
-    latency = 15
+    latency = 16
 
     def __init__(self, *, width: int):
         self.width = width
@@ -109,29 +109,28 @@ class Finisher(wiring.Component):
     def _number(self, m, p):
         """Outer IP ID, STT frame identifier and GRE sequence, in the order in which packets leave."""
         f, n = p.f, p.n
-        dropped = f.reason != DropReason.NONE
-        alive = ~dropped & ~p.error
+        p.put(dropped=f.reason != DropReason.NONE)
+        p.put(alive=~p.dropped & ~p.error)
+        p.put(
+            takes_id=p.alive & f.tunnelled,
+            takes_frame=~p.dropped & f.stt & Mux(f.fragmented, n.last, ~p.error),
+            takes_sequence=p.alive & f.sequence,
+            follower=f.fragmented & ~n.first,  # a fragment that has no inner headers
+            covered=Mux(n.totalled, p.total, p.part),
+        )
+        p.step()
         next_id, next_frame = Signal(16), Signal(32)
-        with m.If(p.valid & alive & f.tunnelled):
-            m.d.sync += next_id.eq(next_id + 1)
-        with m.If(p.valid & f.stt & ~dropped & Mux(f.fragmented, n.last, ~p.error)):
-            m.d.sync += next_frame.eq(next_frame + 1)
+        with m.If(p.valid):
+            m.d.sync += [next_id.eq(next_id + p.takes_id), next_frame.eq(next_frame + p.takes_frame)]
         m.submodules.sequences = sequences = SequenceNumbers()
         m.d.comb += [
-            sequences.valid.eq(p.valid & alive & f.sequence),
-            sequences.index.eq(f.index),
+            sequences.valid.eq(p.valid & p.takes_sequence),
+            sequences.index.eq(p.f.index),
             sequences.write.eq(self.sequence_write),
             sequences.row.eq(self.sequence_row),
             sequences.next.eq(self.sequence_next),
         ]
-        p.put(
-            dropped=dropped,
-            alive=alive,
-            outer_id=next_id,
-            frame=next_frame,
-            follower=f.fragmented & ~n.first,  # a fragment that has no inner headers
-            covered=Mux(n.totalled, p.total, p.part),
-        )
+        p.put(outer_id=next_id, frame=next_frame)
         for _ in range(sequences.latency):
             p.step()
         p.put(gre_sequence=sequences.number)
