@@ -1,7 +1,7 @@
 """Reading the payload of packets out of the payload ring."""
 
 from amaranth import Module, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
@@ -10,7 +10,7 @@ from hdl.stream.beat import delayed, part_beat
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
 from hdl.tx.layouts import PayloadRecord
-from hdl.tx.replay import FIFO_DEPTH, Space
+from hdl.tx.replay import FIFO_DEPTH, Ring
 
 LONGEST = (1 << 14) - 1  # bytes of payload a packet
 
@@ -39,9 +39,7 @@ class PayloadRead(wiring.Component):
     """
 
     def __init__(self, config: NicConfig, *, margin: int):
-        self.config, self.margin = config, margin
-        if not 0 < margin < config.ring_rows:
-            raise ValueError(f"margin is {margin}; it must be between 1 and ring_rows - 1 = {config.ring_rows - 1}")
+        self.config, self.ring = config, Ring(shape=8 * config.width, rows=config.ring_rows, margin=margin)
         super().__init__(
             {
                 "write": In(1),
@@ -60,14 +58,8 @@ class PayloadRead(wiring.Component):
         m.submodules.steps = steps = Steps(width, 1, rows=rows, reads=extent.reads)
         m.submodules.plans = plans = SmallFifo(shape=steps.plan_shape)
         m.submodules.realign = realign = Realign(width, 1)
-        m.submodules.space = space = Space(rows, self.margin)
+        m.submodules.ring = ring = self.ring
         m.submodules.fifo = fifo = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width])
-        m.submodules.ring = ring = memory.Memory(
-            shape=8 * width,
-            depth=rows,
-            init=[],
-            attrs={"no_rw_check": 1},  # what is read of a row in the cycle that writes it is never used: no bypass
-        )
 
         # plan: the read pointer runs ahead with the plans, so that every plan knows its first row
         record, accept = self.record.p, Signal()
@@ -82,7 +74,7 @@ class PayloadRead(wiring.Component):
         valid = delayed(m, accept, extent.LATENCY, name="valid")
         keep = delayed(m, record.keep, extent.LATENCY, name="keep")
         discard = delayed(m, record.discard, extent.LATENCY, name="discard")
-        pointer, following = Signal(range(2 * rows)), Signal(range(2 * rows))  # one bit more, as `Space` counts
+        pointer, following = Signal(range(2 * rows)), Signal(range(2 * rows))  # one bit more, as `Ring` counts
         plan = Signal(steps.plan_shape, reset_less=True)
         m.d.comb += following.eq(pointer + extent.o.count + ~keep[0])
         with m.If(valid):
@@ -102,20 +94,17 @@ class PayloadRead(wiring.Component):
         wiring.connect(m, plans.o, steps.plan)
 
         # read
-        write_port, read_port = ring.write_port(), ring.read_port()
         m.d.comb += [
-            write_port.en.eq(self.write),
-            write_port.addr.eq(space.row),
-            write_port.data.eq(self.i),
-            read_port.addr.eq(steps.row),
-            space.write.eq(self.write),
-            space.release.eq(steps.release),
-            space.release_row.eq(steps.release_row),
-            self.space.eq(space.space),
+            ring.write.eq(self.write),
+            ring.i.eq(self.i),
+            ring.address.eq(steps.row),
+            ring.release.eq(steps.release),
+            ring.release_row.eq(steps.release_row),
+            self.space.eq(ring.space),
             steps.room.eq(fifo.room),
             fifo.reserve.eq(steps.reserve),
             realign.step.eq(steps.step),
-            realign.data.eq(delayed(m, read_port.data, 1, name="data")),
+            realign.data.eq(delayed(m, ring.data, 1, name="data")),
             fifo.write.eq(realign.write),
             fifo.i.eq(realign.o),
         ]

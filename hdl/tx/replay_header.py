@@ -13,7 +13,7 @@ from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
 from hdl.tx.choose import Chooser
 from hdl.tx.layouts import HEADER_WORDS, HeaderRecord, InnerValues, header_beat
-from hdl.tx.replay import FIFO_DEPTH, Space
+from hdl.tx.replay import FIFO_DEPTH, Ring
 
 TAG_WORDS = 2
 MAC_WORDS = 6
@@ -108,9 +108,7 @@ class HeaderReplay(wiring.Component):
     SLOTS = 16
 
     def __init__(self, config: NicConfig, *, margin: int):
-        self.config, self.margin = config, margin
-        if not 0 < margin < config.header_rows:
-            raise ValueError(f"margin is {margin}; it must be between 1 and header_rows - 1 = {config.header_rows - 1}")
+        self.config, self.ring = config, Ring(shape=header_beat(config.width), rows=config.header_rows, margin=margin)
         super().__init__(
             {
                 "write": In(1),
@@ -134,14 +132,8 @@ class HeaderReplay(wiring.Component):
         m.submodules.strip = strip = Strip(width)
         m.submodules.patch = patch = InnerPatcher(width)
         m.submodules.realign = realign = Realign(width, 2)
-        m.submodules.space = space = Space(rows, self.margin)
+        m.submodules.ring = ring = self.ring
         m.submodules.fifo = fifo = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width])
-        m.submodules.ring = ring = memory.Memory(
-            shape=header_beat(width),
-            depth=rows,
-            init=[],
-            attrs={"no_rw_check": 1},  # what is read of a row in the cycle that writes it is never used: no bypass
-        )
 
         # plan
         record, accept, stripped = self.record.p, Signal(), Signal()
@@ -189,19 +181,16 @@ class HeaderReplay(wiring.Component):
         wiring.connect(m, plans.o, steps.plan)
 
         # read
-        write_port, read_port = ring.write_port(), ring.read_port()
         beat = Signal(header_beat(width))
-        m.d.sync += beat.eq(read_port.data)
+        m.d.sync += beat.eq(ring.data)
         values = Signal(InnerValues, reset_less=True)
         m.d.comb += [
-            write_port.en.eq(self.write),
-            write_port.addr.eq(space.row),
-            write_port.data.eq(self.i),
-            read_port.addr.eq(steps.row),
-            space.write.eq(self.write),
-            space.release.eq(steps.release),
-            space.release_row.eq(steps.release_row),
-            self.space.eq(space.space),
+            ring.write.eq(self.write),
+            ring.i.eq(self.i),
+            ring.address.eq(steps.row),
+            ring.release.eq(steps.release),
+            ring.release_row.eq(steps.release_row),
+            self.space.eq(ring.space),
             strip.i.eq(beat.data),
             strip.strip.eq(delayed(m, steps.user[0], 2, name="strip")),
             strip.read.eq(delayed(m, steps.step.read, 2, name="read")),

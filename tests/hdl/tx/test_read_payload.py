@@ -81,5 +81,5 @@ def test_throughput(width, lane, offset, length):
 
 
 def test_parameters_are_checked():
-    with pytest.raises(ValueError, match="margin is 0; it must be between 1 and ring_rows - 1 = 2047"):
+    with pytest.raises(ValueError, match="margin is 0; it must be between 1 and rows - 1 = 2047"):
         PayloadRead(config(8), margin=0)

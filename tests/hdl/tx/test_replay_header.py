@@ -113,5 +113,5 @@ def test_space():
 
 
 def test_parameters_are_checked():
-    with pytest.raises(ValueError, match="margin is 512; it must be between 1 and header_rows - 1 = 511"):
+    with pytest.raises(ValueError, match="margin is 512; it must be between 1 and rows - 1 = 511"):
         HeaderReplay(NicConfig(name="test"), margin=512)
