@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from amaranth import ClockDomain, Module
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
@@ -14,11 +15,19 @@ class SynthesisError(Exception):
 
 
 def write_verilog(block: wiring.Component, path: Path) -> None:
-    """The wrapped block as Verilog, top module `top`."""
-    wrapper = Wrapper(block)
+    """The wrapped block as Verilog, top module `top`.
+
+    Reset is the chip's own: its global set/reset net gives every flip-flop the initial value that stands in the
+    bitstream, as Amaranth's platforms have it, and takes none of the logic's wires.
+    """
+    top, clock, wrapper = Module(), ClockDomain("sync", reset_less=True), Wrapper(block)
+    top.domains += clock
+    top.submodules.wrapper = wrapper
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        verilog.convert(wrapper, name="top", ports=[wrapper.serial_in, wrapper.serial_out], strip_internal_attrs=True)
+        verilog.convert(
+            top, name="top", ports=[clock.clk, wrapper.serial_in, wrapper.serial_out], strip_internal_attrs=True
+        )
     )
 
 

@@ -9,10 +9,11 @@ class Wrapper(Elaboratable):
 
     ::
 
-        serial_in ── shift register ── block ── registers ── XOR tree (one level of four a stage) ── serial_out
+        serial_in ── shift register ── registers ── block ── registers ── XOR tree (fours) ── serial_out
 
     The shift register reaches every input bit and every output bit reaches `serial_out`, so that nothing of the block
-    is optimised away, and no path of the wrapper is longer than one LUT.
+    is optimised away, and no path of the wrapper is longer than one LUT. The registers between the shift register and
+    the block may lie where the block lies.
 
     Parameters
     ----------
@@ -34,10 +35,11 @@ class Wrapper(Elaboratable):
 
         bits = len(Cat(inputs))
         shift = Signal(bits)
-        m.d.sync += shift.eq(Cat(self.serial_in, shift))
+        held = Signal(bits)
+        m.d.sync += [shift.eq(Cat(self.serial_in, shift)), held.eq(shift)]
         at = 0
         for value in inputs:
-            m.d.comb += value.eq(shift[at : at + len(value)])
+            m.d.comb += value.eq(held[at : at + len(value)])
             at += len(value)
 
         level = Cat(outputs)
