@@ -23,7 +23,11 @@ MOST_EXACT = 64
 
 
 class TooMany(ValueError):
-    """More of something than the card has room for."""
+    """More of something than the card has room for; `what` is a word for one of it: tunnel, forward, vport, vnet."""
+
+    def __init__(self, what: str, message: str):
+        super().__init__(message)
+        self.what = what
 
 
 class Write(NamedTuple):
@@ -57,18 +61,19 @@ def writes(network: Network, width: int) -> list[Write]:
 def check_sizes(network: Network) -> None:
     """Raise TooMany for what the tables cannot hold or a number that they do not have."""
     exact = sum(mac is not None for _, mac in network.forwarding)
-    for what, number, most in (
-        ("tunnels", len(network.tunnels), tables.TUNNELS),
-        ("exact forwarding entries", exact, MOST_EXACT),
-        ("vports", max(network.vports, default=-1) + 1, tables.VPORTS),
+    for what, name, number, most in (
+        ("tunnel", "tunnels", len(network.tunnels), tables.TUNNELS),
+        ("forward", "exact forwarding entries", exact, MOST_EXACT),
+        ("vport", "vports", max(network.vports, default=-1) + 1, tables.VPORTS),
         (
+            "vnet",
             "vnets",
             max((*network.vports.values(), *(vnet for vnet, _ in network.forwarding)), default=-1) + 1,
             tables.VNETS,
         ),
     ):
         if number > most:
-            raise TooMany(f"{number} {what}; the card has room for {most}")
+            raise TooMany(what, f"{number} {name}; the card has room for {most}")
 
 
 def share_profiles(network: Network) -> tuple[list[Profile], list[int]]:
@@ -77,8 +82,9 @@ def share_profiles(network: Network) -> tuple[list[Profile], list[int]]:
     profiles = list(dict.fromkeys(rendered))
     if len(profiles) > tables.PROFILES:
         raise TooMany(
+            "tunnel",
             f"the tunnels need {len(profiles)} profiles; the card has {tables.PROFILES}. Tunnels share one if they "
-            "differ in nothing but remote, next hop and the key's value"
+            "differ in nothing but remote, next hop and the key's value",
         )
     return profiles, [profiles.index(profile) for profile in rendered]
 

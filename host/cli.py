@@ -17,6 +17,7 @@ from rich.console import Console
 
 from hdl.config import PRESETS
 from host import report, traffic
+from host.captures import check_folder
 from host.errors import UserError
 
 MISMATCH, USAGE, INTERNAL, INTERRUPTED = 1, 2, 3, 130
@@ -120,8 +121,8 @@ def bench_tx(
     encapsulations = bench.choose(list(all_tunnels()), encapsulation or [], "encapsulation")
     patterns = bench.choose(traffic.PATTERNS, pattern or [], "pattern")
     as_json = json_file == Path("-")
-    if json_file is not None and not json_file.parent.is_dir():
-        raise UserError(f"{json_file}: there is no folder {json_file.parent}")
+    if json_file is not None and not as_json:
+        check_folder(json_file)
     with progress_bar("bench", patience=0) as progress:
         rows = list(bench.bench(presets, encapsulations, patterns, cycles, progress))
     if json_file is not None and not as_json:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import driver.network
 import sim.model.network
-from driver.tables import writes
+from driver.cuckoo import NoRoom
+from driver.tables import TooMany, writes
 from hdl.registers import tables
 from host.config_errors import ConfigError, explain
 from host.config_types import Address, Dscp, ForwardMac, MacAddress, Name, Options, Target, UnicastMac
@@ -295,5 +296,10 @@ def parse(source: str) -> Config:
         )  # most often the cause
         more = f" (and {len(others)} more)" if others else ""
         raise ValueError(explain(first, data, source, MODELS) + more) from None
-    writes(config.driver_network(), width=8)  # raises for what the tables cannot hold
+    try:
+        writes(config.driver_network(), width=8)
+    except TooMany as error:
+        raise ValueError(f"[[{error.what}]]: {error}") from None
+    except NoRoom as error:
+        raise ValueError(f"[[forward]]: {error}") from None
     return config

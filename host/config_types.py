@@ -79,7 +79,7 @@ def dscp(value: Any) -> int | None:
     """None copies the inner packet's (RFC 2983, uniform); a number is sent as it is (pipe)."""
     if value == "uniform":
         return None
-    pipe = re.fullmatch(r"pipe:(\d{1,2})", value) if isinstance(value, str) else None
+    pipe = re.fullmatch(r"pipe:([0-9]{1,2})", value) if isinstance(value, str) else None
     if pipe is None or int(pipe[1]) > 63:
         raise ValueError(f'{value!r} is neither "uniform" nor "pipe:N" with N from 0 to 63')
     return int(pipe[1])

@@ -20,9 +20,10 @@ from sim.model.parse import ETHERNET, parse
 from sim.model.segment import needs_cutting
 
 FACT = re.compile(r"""\b(gso_size|gso_type)["']?\s*[=:]\s*["']?([^\s"',;}]*)""")
-TYPES = ("none", "tcpv4", "tcpv6", "ecn", "accecn")
-NUMBERS = {0: "none", 1: "tcpv4", 4: "tcpv6"}
-ECN_BIT = 0x80
+TYPES = ("none", "tcpv4", "tcpv6", "udp", "udp_l4", "ecn", "accecn")
+UNCUT = {"none", "udp", "udp_l4"}  # UDP is never cut here
+NUMBERS = {0: "none", 1: "tcpv4", 3: "udp", 4: "tcpv6", 5: "udp_l4"}  # of a virtio_net_hdr (virtio 1.3, 5.1.6)
+BITS = {0x10: "accecn", 0x80: "ecn"}
 PREFIX = "virtio_net_hdr_gso_"
 LARGEST = 0xFFFF
 
@@ -41,15 +42,16 @@ def from_comments(comments: tuple[str, ...]) -> Offload:
     size, types = facts.get("gso_size"), kinds(facts["gso_type"]) if "gso_type" in facts else []
     if size is not None and not (size.isascii() and size.isdigit() and int(size) <= LARGEST):
         raise ValueError(f"gso_size={size} in its comment is not a number from 0 to {LARGEST}")
-    if "none" in types:
+    if UNCUT.intersection(types):
         return Offload(0)
     return Offload(None if size is None else int(size), "accecn" in types)
 
 
 def kinds(text: str) -> list[str]:
     """The words of a `gso_type`. Raises ValueError for one that there is not."""
-    if text.isascii() and text.isdigit() and int(text) & ~ECN_BIT in NUMBERS:
-        return [NUMBERS[int(text) & ~ECN_BIT]]
+    number = int(text, 0) if re.fullmatch("[1-9][0-9]*|0|0x[0-9a-fA-F]+", text) else -1
+    if number & ~sum(BITS) in NUMBERS:
+        return [NUMBERS[number & ~sum(BITS)], *(name for bit, name in BITS.items() if number & bit)]
     found = [kind.lower().removeprefix(PREFIX) for kind in text.split("|")]
     for kind in found:
         if kind not in TYPES:

@@ -1,6 +1,6 @@
 """A packet as a capture file holds it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class CaptureError(ValueError):
@@ -18,6 +18,11 @@ class CapturedPacket:
     time_ns: int = 0
     comments: tuple[str, ...] = ()
     length: int = -1
+
+    def without_fcs(self, size: int) -> "CapturedPacket":
+        """The same packet without the frame check sequence of `size` bytes that the capture says is at its end."""
+        length = max(self.length - size, 0)
+        return replace(self, data=self.data[:length], length=length) if size else self
 
     def __post_init__(self) -> None:
         if self.length < 0:

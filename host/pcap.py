@@ -24,7 +24,8 @@ FORMATS = {
 """Magic to byte order and nanoseconds a tick."""
 
 ETHERNET = 1
-LINK_TYPE_MASK = 0xFFFF  # above it: whether and how long a frame check sequence is there
+LINK_TYPE_MASK = 0xFFFF
+FCS_SAID, FCS_WORDS = 0x04000000, 28  # in the link type: a frame check sequence of so many 16-bit words is there
 SNAP_LENGTH = 262_144
 HEADER = "IHHiIII"
 RECORD = "IIII"
@@ -36,7 +37,8 @@ def read(data: bytes) -> Iterator[CapturedPacket]:
     header, record = Struct(order + HEADER), Struct(order + RECORD)
     if len(data) < header.size:
         raise CaptureError("truncated capture: it ends inside the file header")
-    link_type = header.unpack_from(data)[6] & LINK_TYPE_MASK
+    link = header.unpack_from(data)[6]
+    link_type, fcs = link & LINK_TYPE_MASK, 2 * (link >> FCS_WORDS) if link & FCS_SAID else 0
     if link_type != ETHERNET:
         raise CaptureError(f"link type {link_type} is not Ethernet ({ETHERNET})")
     at, number = header.size, 1
@@ -48,7 +50,7 @@ def read(data: bytes) -> Iterator[CapturedPacket]:
         at = start + here
         if at > len(data):
             raise CaptureError(f"truncated capture: it ends inside packet {number}")
-        yield CapturedPacket(data[start:at], seconds * SECOND + ticks * tick, length=on_wire)
+        yield CapturedPacket(data[start:at], seconds * SECOND + ticks * tick, length=on_wire).without_fcs(fcs)
         number += 1
 
 

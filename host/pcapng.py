@@ -18,7 +18,7 @@ from host.packets import CapturedPacket, CaptureError
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 MAGIC = bytes.fromhex("0a0d0d0a")
 ORDERS = {bytes.fromhex("1a2b3c4d"): ">", bytes.fromhex("4d3c2b1a"): "<"}
-COMMENT, USER_APPLICATION, RESOLUTION, OFFSET = 1, 4, 9, 14
+COMMENT, USER_APPLICATION, RESOLUTION, FCS_LENGTH, OFFSET = 1, 4, 9, 13, 14
 ETHERNET = 1
 SECOND = 1_000_000_000
 BLOCK_OVERHEAD = 12  # bytes: type, and the length twice
@@ -26,12 +26,13 @@ BLOCK_OVERHEAD = 12  # bytes: type, and the length twice
 
 @dataclass(frozen=True)
 class Interface:
-    """Ticks a second and seconds to add tell the time; `snap` bytes of a packet are kept (0: all)."""
+    """Ticks a second and seconds to add tell the time; `snap` bytes of a packet are kept (0: all), less `fcs`."""
 
     link_type: int
     snap: int
     ticks: int
     offset: int
+    fcs: int
 
     def time_ns(self, high: int, low: int) -> int:
         return self.offset * SECOND + (high << 32 | low) * SECOND // self.ticks
@@ -77,13 +78,15 @@ def byte_order(magic: bytes) -> str:
 
 def interface(body: bytes, order: str) -> Interface:
     link_type, snap = unpack_from(order + "HxxI", body)
-    ticks, offset = 1_000_000, 0
+    ticks, offset, fcs = 1_000_000, 0, 0
     for code, value in options(body[8:], order):
         if code == RESOLUTION and value:
             ticks = (2 if value[0] & 0x80 else 10) ** (value[0] & 0x7F)
+        elif code == FCS_LENGTH and value:
+            fcs = value[0] if value[0] <= 8 else value[0] // 8  # the draft says bits, its example and writers bytes
         elif code == OFFSET and len(value) == 8:
             (offset,) = unpack_from(order + "q", value)
-    return Interface(link_type, snap, ticks, offset)
+    return Interface(link_type, snap, ticks, offset, fcs)
 
 
 def packet(kind: int, body: bytes, order: str, interfaces: list[Interface]) -> CapturedPacket:
@@ -104,7 +107,7 @@ def packet(kind: int, body: bytes, order: str, interfaces: list[Interface]) -> C
         raise CaptureError(f"link type {source.link_type} is not Ethernet ({ETHERNET})")
     after = [] if kind == SIMPLE_PACKET else options(body[end + -end % 4 :], order)
     comments = tuple(value.decode("utf-8", "replace") for code, value in after if code == COMMENT)
-    return CapturedPacket(body[start:end], source.time_ns(high, low), comments, length)
+    return CapturedPacket(body[start:end], source.time_ns(high, low), comments, length).without_fcs(source.fcs)
 
 
 def options(data: bytes, order: str) -> list[tuple[int, bytes]]:

@@ -97,7 +97,7 @@ class Host:
     async def send(self, frames: Iterable[Frame]) -> None:
         """Returns when the last beat is taken; `valid` is 0 then."""
         edge, valid, ready, payload, pause = self.edge, self.valid, self.ready, self.payload, self.pause
-        shown = False
+        shown = 0
         for frame in frames:
             for number, beat in enumerate(self.packed(frame)):
                 while pause():

@@ -81,7 +81,7 @@ def _compile(text: str, folder: Path) -> None:
         visible = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
         (scratch / "ports.vlt").write_text("\n".join(["`verilator_config", *visible, ""]))
         sources = (scratch / "ports.vlt", scratch / "card.v")
-        command = [root / "bin" / "verilator_bin", *VERILATE, "-Mdir", scratch, *sources]
+        command: list[str | Path] = [root / "bin" / "verilator_bin", *VERILATE, "-Mdir", scratch, *sources]
         toolchain.run(command, scratch, {"VERILATOR_ROOT": str(root)})
         units = {unit: COLD if "Slow" in unit.name else HOT for unit in scratch.glob("*.cpp")}
         for source in (main, *(root / "include" / f"{name}.cpp" for name in RUNTIME)):
@@ -89,7 +89,7 @@ def _compile(text: str, folder: Path) -> None:
             (scratch / source.name).write_bytes(source.read_bytes())
         includes = [f"-I{path}" for path in (root / "include", root / "include" / "vltstd", scratch)]
         objects = toolchain.compile_all(units, [*toolchain.trace_defines(False), "-fvisibility=default", *includes])
-        linking = [*objects, f"-L{libraries}", f"-Wl,-rpath,{libraries}", *LIBRARY]
+        linking: list[str | Path] = [*objects, f"-L{libraries}", f"-Wl,-rpath,{libraries}", *LIBRARY]
         toolchain.run([toolchain.compiler(), *linking, "-o", folder / f"{TOP}.tmp"], scratch)
         (folder / f"{TOP}.tmp").replace(folder / TOP)
 

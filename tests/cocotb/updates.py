@@ -13,7 +13,7 @@ Each vport meets one thing that changes, and nothing else depends on it.
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
 from typing import Any
 
@@ -93,7 +93,8 @@ def differences(old: Network, new: Network) -> list[Write]:
 def moved(tunnel: Tunnel, version: int) -> Tunnel:
     """Another endpoint with the same profile."""
     key = None if tunnel.key is None else KEYS + (version << 8)
-    return replace(tunnel, remote=REMOTES[tunnel.version] + version, next_hop=NEXT_HOP, key=key)
+    remote = ip_address(int(REMOTES[tunnel.version]) + version)
+    return replace(tunnel, remote=remote, next_hop=NEXT_HOP, key=key)
 
 
 def base_network() -> tuple[Network, dict[str, int]]:

@@ -97,7 +97,7 @@ class TableCard:
         tunnel = self.row(Table.TUNNEL, number, tables.TUNNEL_FIELDS)
         profile = self.row(Table.PROFILE, tunnel["profile"], tables.PROFILE_FIELDS)
         headers = parse(frame)
-        strip = profile["strip_tag"] and headers.tpid == 0x8100
+        strip = bool(profile["strip_tag"]) and headers.tpid == 0x8100
         if profile["forbid_tag"] and headers.tags > strip:
             return DropReason.INNER_VLAN, []
         cut = self.cut_for(profile, headers, gso_size, strip)

@@ -40,6 +40,18 @@ def test_pcap_of_either_byte_order_and_unit(order: str, magic: int, tick: int) -
     assert decode(data) == [CapturedPacket(b"abc", 7 * 10**9 + 999 * tick)]
 
 
+def test_a_frame_check_sequence_is_no_data() -> None:
+    header = pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 0x24000001)
+    whole = pack("<IIII", 7, 0, 7, 7) + b"abcFCS!"
+    cut = pack("<IIII", 7, 0, 4, 7) + b"abcF"
+    found = [CapturedPacket(b"abc", 7 * 10**9)] * 2
+    assert decode(header + whole + cut) == found
+    for said in (4, 32):
+        options = pack("<HHB3x", 13, 1, said) + bytes(4)
+        packets = (enhanced("<", b"abcFCS!", 7 * 10**6), enhanced("<", b"abcF", 7 * 10**6, length=7))
+        assert decode(pcapng_file("<", options, *packets)) == found
+
+
 def pcapng_file(order: str, options: bytes = b"", *blocks: tuple[int, bytes], link: int = 1, snap: int = 0) -> bytes:
     section = pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)
     all_blocks = ((0x0A0D0D0A, section), (1, pack(order + "HxxI", link, snap) + options), *blocks)
@@ -111,7 +123,7 @@ def test_what_scapy_writes_is_read(tmp_path: Path) -> None:
 
 def test_wireshark_reads_what_is_written(tmp_path: Path) -> None:
     captures.write(tmp_path / "x.pcapng", PACKETS[:2])
-    command = [
+    command: list[str | Path] = [
         tshark.find(),
         "-r",
         tmp_path / "x.pcapng",

@@ -240,11 +240,23 @@ WRONG: dict[str, tuple[str, str]] = {
                 for ttl in range(10, 26)
             )
         ),
-        r"the tunnels need 17 profiles; the card has 16\. Tunnels share one if .*",
+        r"\[\[tunnel\]\]: the tunnels need 17 profiles; the card has 16\. Tunnels share one if .*",
     ),
     "too many tunnels": (
         change(more="".join(TUNNEL_2.replace("to-c", f"t{n}") + f"key = {n}\n" for n in range(64))),
         r"line \d+: tunnel: there are 65; the card has room for 64",
+    ),
+    "too many exact forwarding entries": (
+        change(
+            more="".join(
+                f'[[forward]]\nvnet = "blue"\nmac = "02:00:00:00:01:{n:02x}"\nto = "uplink"\n' for n in range(65)
+            )
+        ),
+        r"\[\[forward\]\]: 65 exact forwarding entries; the card has room for 64",
+    ),
+    "digits of another script": (
+        change(more=TUNNEL_2 + 'dscp = "pipe:\u0664"\n'),
+        r"line \d+: tunnel \"to-c\": dscp: 'pipe:\u0664' is neither .*",
     ),
 }
 

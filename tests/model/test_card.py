@@ -1,6 +1,7 @@
 """Forwarding, drops in their order, what fits, running numbers and counters."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -239,7 +240,7 @@ class TestConfiguration:
             ({"stt_mode": "stream"}, "stt_mode 'stream'"),
         ],
     )
-    def test_tunnels(self, more: dict[str, object], message: str):
+    def test_tunnels(self, more: dict[str, Any], message: str):
         with pytest.raises(ValueError, match=message):
             replace(tunnel("gre"), **more)
 

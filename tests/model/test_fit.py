@@ -19,7 +19,7 @@ CASES = [(name, tags) for name in NETWORKS for tags in (TAGS[:2] if name.startsw
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize(("name", "tags"), CASES, ids=str)
 def test_the_largest_that_fits(name: str, version: int, tags: Tags):
-    extra = {"options": bytes(8)} if version == 4 else {"extensions": [(DESTINATION, extension(8))]}
+    extra: dict[str, object] = {"options": bytes(8)} if version == 4 else {"extensions": [(DESTINATION, extension(8))]}
     frame = tcp_frame(version, bytes(4000), tags=tags, options=TIMESTAMPS, ip=extra)
     size = default_gso_size(NETWORKS[name], frame, vport=0, vport_mtu=None)
     per_segment = segment_mode(name)

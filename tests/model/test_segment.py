@@ -51,7 +51,9 @@ def ip_is_good(packet: bytes) -> bool:
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("tags", [[], [(C_TAG, 0xE001)]])
 def test_segments(version: int, tags: list[tuple[int, int]]):
-    extra = {"options": b"\x01" * 4} if version == 4 else {"extensions": [(DESTINATION, extension(16))]}
+    extra: dict[str, object] = (
+        {"options": b"\x01" * 4} if version == 4 else {"extensions": [(DESTINATION, extension(16))]}
+    )
     frame = tcp_frame(version, DATA, tags=tags, options=TIMESTAMPS, sequence=0xFFFFFF00, ip=extra)
     packets, whole = cut(frame, 500), parse(frame)
     assert [len(parse(packet).payload) for packet in packets] == [500, 500, 24]

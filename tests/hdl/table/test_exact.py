@@ -23,7 +23,7 @@ def test_finds_every_entry_one_a_cycle() -> None:
     asked = [*keys, *near, *[(vnet ^ 1, mac) for vnet, mac in keys]]
     draw.shuffle(asked)
     table = ExactMatch()
-    answers = []
+    answers: list = []
 
     async def bench(ctx):
         for row, (vnet, mac) in place(keys).items():

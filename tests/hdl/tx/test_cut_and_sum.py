@@ -124,7 +124,8 @@ def random_frame(draw: random.Random, width: int) -> dict:
     trailer = draw.randrange(min(payload, 12) + 1) if draw.random() < 0.3 else 0
     first = draw.choice([payload or 1, draw.randrange(1, 80), draw.randrange(60, 300)])
     rest = draw.randrange(1, 90) if draw.random() < 0.5 else first
-    cut, left = [], payload
+    cut: list = []
+    left = payload
     while True:
         size = min(left, rest if cut else first)
         if dropped:

@@ -134,7 +134,8 @@ def check(width: int, given: list[tuple[bytes, dict]], seen: Seen, errors: froze
 
 def check_facts(frame: bytes, meta: dict, number: int, found: Parsed, context: dict, say: str) -> None:
     parsed = bool(found.version) and not found.unparsed
-    udp_checksum = word(frame, found.l4 + 6) if found.protocol == "udp" else 0
+    l4 = found.l4 or 0
+    udp_checksum = word(frame, l4 + 6) if found.protocol == "udp" else 0
     expected = {
         "vport": number % 64,
         "gso_size": meta.get("gso_size", 0),
@@ -161,7 +162,7 @@ def check_facts(frame: bytes, meta: dict, number: int, found: Parsed, context: d
     if found.tags:
         expected["tci"] = found.tags[0][1]
     if found.end is not None:
-        expected |= {"header_words": found.end // 2, "l4": found.l4 // 2}
+        expected |= {"header_words": found.end // 2, "l4": l4 // 2}
     wrong = {name: (context[name], value) for name, value in expected.items() if context[name] != value}
     assert not wrong, f"(got, expected) {wrong}; {say}"
 
