@@ -189,9 +189,9 @@ class TestIdentifiers:
         """Their halves come mixed, and never together."""
         other = ours()
         halves = [{"identifier": 1}, {"identifier": 2}, {"identifier": 1, "source": OTHER}]
-        assert take(other, [piece(0, 500, **half) for half in halves]) == []  # type: ignore[arg-type]
+        assert take(other, [piece(0, 500, **half) for half in halves]) == []
         assert len(other.frames.open) == 3
-        found = take(other, [piece(500, TOTAL, **half) for half in halves])  # type: ignore[arg-type]
+        found = take(other, [piece(500, TOTAL, **half) for half in halves])
         assert [str(one.source) for one in found] == ["192.0.2.1", "192.0.2.1", "192.0.2.99"]
 
     def test_reuse_after_completion(self):

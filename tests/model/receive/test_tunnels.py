@@ -371,14 +371,14 @@ class TestWhoseItIs:
             {"options": frozenset({(1, 1)})},
         ):
             with pytest.raises(ValueError):
-                Terminate(**{"encapsulation": "gre", "local": HERE, "vnet": 1, **bad})  # type: ignore[arg-type]
+                Terminate(**{"encapsulation": "gre", "local": HERE, "vnet": 1, **bad})
         with pytest.raises(ValueError):
             Settings((of("gre"), of("gre")))
         with pytest.raises(ValueError, match="two"):
             Settings((of("nvgre"), of("nvgre", key=NVGRE_KEY + 1)))
         for wrong in ({"contexts": 0}, {"timeout": 31}, {"timeout": 0}, {"holes": 1}):
             with pytest.raises(ValueError):
-                Settings(**wrong)  # type: ignore[arg-type]
+                Settings(**wrong)
 
 
 class TestUplink:
