@@ -86,9 +86,10 @@ def stt_packet(
     source: bytes = bytes([192, 0, 2, 1]),
     port: int = 50000,
     window: int = 0,
+    words: int = 5,
 ) -> bytes:
-    """One fragment over IPv4, its checksum right, whatever it claims."""
-    before = pack("!HHHHIBBH", port, 7471, total, offset, identifier, 0x50, flags, window)
+    """One fragment over IPv4, its checksum right, whatever it claims; `words` is the data offset."""
+    before = pack("!HHHHIBBH", port, 7471, total, offset, identifier, words << 4, flags, window)
     length = 20 + len(data)
     pseudo = source + bytes([192, 0, 2, 2]) + pack("!II", length, 6)
     check = complement(words_sum(pseudo + before + bytes(4) + data))

@@ -31,7 +31,7 @@ class Inside:
     key: int | None
     has_checksum: bool  # GRE's C, or a UDP checksum
     sequence: int | None = None
-    options: tuple[tuple[int, int], ...] = ()  # class and type of Geneve's
+    options: bytes = b""  # Geneve's, whole; frames with other options are never merged
 
 
 def gre(outer: Outer) -> Inside:
@@ -96,7 +96,8 @@ def geneve(outer: Outer) -> Inside:
     start = 8 + 4 * (version_and_length & 0x3F)
     if len(payload) < start:
         raise Dropped("outer_length")
-    options = geneve_options(payload[8:start])
+    options = payload[8:start]
+    geneve_options(options)  # a list that does not add up is dropped, whatever else holds
     if flags & CONTROL:
         raise SlowPath("geneve_control")
     if protocol != ETHERNET_OVER_GRE:

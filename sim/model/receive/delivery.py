@@ -20,6 +20,7 @@ class Delivery:
     entry: Terminate | None = None  # that ended its tunnel; None for an untunnelled frame
     source: IPv4Address | IPv6Address | None = None  # outer source: who sent it
     tunnel: int | None = None  # index of the tunnel that goes back there
+    options: bytes = b""  # Geneve's
     tag: int | None = None  # TCI of a VLAN tag that belongs into the frame: STT carries it beside it
     ip_checksum: str = NONE
     l4_checksum: str = NONE

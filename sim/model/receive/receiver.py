@@ -1,9 +1,17 @@
-"""The receive side of the card: packets off the wire in, frames for vnets out."""
+"""The receive side of the card: packets off the wire in, frames for vnets out.
+
+::
+
+                          ┌ no tunnel to one of our addresses ── the vnet of the uplink, or of its VLAN
+    packet ── whose is it ┼ a fragment, or a tunnel that nobody ends here ── the slow path, as it came
+                          ├ GRE, NVGRE, VXLAN, Geneve ── one frame
+                          └ STT ── held until its frame is whole ── one frame
+"""
 
 from sim.model.encapsulate import GENEVE_PORT, GRE, VXLAN_PORT
 from sim.model.parse import ETHERNET, TCP, UDP, parse, word
 from sim.model.receive import decapsulate, ecn, stt, verify
-from sim.model.receive.decapsulate import CRITICAL, Inside
+from sim.model.receive.decapsulate import CRITICAL, Inside, geneve_options
 from sim.model.receive.delivery import Delivery
 from sim.model.receive.outer import Outer, read, vlan
 from sim.model.receive.reasons import DROPS, SLOW, Dropped, SlowPath
@@ -109,14 +117,15 @@ class Receiver:
             raise Dropped("udp_checksum_missing")
         if entry.encapsulation == "nvgre" and (inside.has_checksum or inside.sequence is not None):
             raise Dropped("gre_flags")
-        if any(kind & CRITICAL and (group, kind) not in entry.options for group, kind in inside.options):
+        options = geneve_options(inside.options)
+        if any(kind & CRITICAL and (group, kind) not in entry.options for group, kind in options):
             raise Dropped("geneve_critical")
         if len(inside.frame) < ETHERNET:
             raise Dropped("runt")
         if entry.encapsulation == "nvgre" and parse(inside.frame).tags:
             raise Dropped("inner_vlan")
         self._count_sequence(outer, inside)
-        return self._deliver(inside.frame, entry, outer, outer.tos)
+        return self._deliver(inside.frame, entry, outer, outer.tos, options=inside.options)
 
     def _stt(self, outer: Outer, entries: list[Terminate], now: float) -> Delivery | None:
         """One fragment of a frame; which vnet it is for stands in the first one only."""
@@ -146,6 +155,7 @@ class Receiver:
         *,
         packets: int = 1,
         header: stt.FrameHeader = stt.NO_HEADER,
+        options: bytes = b"",
     ) -> Delivery:
         """Verify the inner checksums as they came, then bring the outer header's ECN and DSCP in."""
         headers = parse(frame)
@@ -158,6 +168,7 @@ class Receiver:
             entry=entry,
             source=outer.source,
             tunnel=self.settings.tunnel_of(entry, outer.source),
+            options=options,
             tag=header.tag,
             ip_checksum=verify.inner_ip(headers),
             l4_checksum=l4_checksum,

@@ -98,6 +98,15 @@ class TestAnyOrder:
         (one,) = take(ours(), packets[1::2] + packets[::2])
         assert one.frame == frame[18:]
 
+    def test_a_longer_header(self):
+        """The data offset says where the bytes start, as in TCP."""
+        (one,) = take(ours(), [stt_packet(1, TOTAL, 0, b"opts" + FRAME, words=6)])
+        assert one.frame == FRAME[18:]
+        for words in (0, 4, 15):
+            other = ours()
+            assert other.receive(stt_packet(1, 40, 0, FRAME[:39], words=words)) is None
+            assert other.last_reason == "outer_length", words
+
     def test_ports_flags_and_window_say_nothing(self):
         """OVS sends a window of 0xFFFF."""
         other = ours()

@@ -191,6 +191,11 @@ class TestGeneve:
         short = over_udp(6081, pack("!BBHI", 63, 0, 0x6558, VNI << 8) + bytes(60))
         assert outcome(of("geneve"), short) == "outer_length"
 
+    def test_options_go_up_with_the_frame(self):
+        options = option(1, 1, 2) + option(2, 2)
+        (one,) = take(receiver(of("geneve")), [geneve(options=options)])
+        assert one.options == options
+
     def test_length_has_three_more_bits(self):
         """Reserved bits beside an option's length."""
         assert outcome(of("geneve"), geneve(options=pack("!HBB", 1, 1, 0xE0))) is None
