@@ -54,9 +54,9 @@ class Outer:
 
 
 def vlan(packet: bytes) -> int | None:
-    """VLAN ID of the outermost tag; None without one, and for 0, which only gives a priority (IEEE 802.1Q)."""
+    """VLAN ID of the outermost tag, None without one; 0 only gives a priority (IEEE 802.1Q)."""
     tagged = len(packet) >= ETHERNET + 4 and word(packet, 12) in TAGS
-    return (word(packet, 14) & 0xFFF or None) if tagged else None
+    return word(packet, 14) & 0xFFF if tagged else None
 
 
 def read(packet: bytes) -> Outer | None:

@@ -60,7 +60,8 @@ class Settings:
     """Everything the receive path is configured with.
 
     `uplink` maps the VLAN ID of an untunnelled frame's outermost tag to a vnet; None stands for untagged frames and for
-    IDs without an entry. `tunnels` are the ways back, so that a packet is counted with the tunnel that sent it.
+    IDs without an entry, 0 among them. `tunnels` are the ways back, so that a packet is counted with the tunnel that
+    sent it.
     """
 
     terminate: Sequence[Terminate] = ()
@@ -78,6 +79,9 @@ class Settings:
             raise ValueError(f"timeout {self.timeout} is not more than 0 and at most 30 s: identifiers wrap in 54 s")
         if self.holes < 2:
             raise ValueError("holes must be at least 2: a frame whose middle comes first has two")
+        for vlan in self.uplink:
+            if vlan is not None and not 1 <= vlan <= 4094:
+                raise ValueError(f"vlan {vlan} is not 1 to 4094")
         seen = set()
         for entry in self.terminate:
             if (name := (entry.encapsulation, entry.local, same_key(entry), entry.remote)) in seen:

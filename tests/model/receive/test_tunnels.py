@@ -382,7 +382,14 @@ class TestWhoseItIs:
             Settings((of("gre"), of("gre")))
         with pytest.raises(ValueError, match="two"):
             Settings((of("nvgre"), of("nvgre", key=NVGRE_KEY + 1)))
-        for wrong in ({"contexts": 0}, {"timeout": 31}, {"timeout": 0}, {"holes": 1}):
+        for wrong in (
+            {"contexts": 0},
+            {"timeout": 31},
+            {"timeout": 0},
+            {"holes": 1},
+            {"uplink": {0: 1}},
+            {"uplink": {4095: 1}},
+        ):
             with pytest.raises(ValueError):
                 Settings(**wrong)
 
