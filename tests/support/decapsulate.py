@@ -31,7 +31,7 @@ class Inner:
 
 
 def decapsulate(packet: bytes, links: Sequence[str]) -> Inner:
-    """The inner frame, its ECN as RFC 6040 says; raises `Dropped`. `links`: what `ip link add` was told, one a tunnel."""
+    """The inner frame, its ECN as RFC 6040 says, or `Dropped`. `links`: what `ip link add` was told, one a tunnel."""
     ip, protocol, tos, pseudo, body = outer_ip(packet)
     if protocol == GRE:
         inner = gre(body, links)
@@ -153,7 +153,7 @@ def verify(frame: bytes) -> Literal["good", "bad", "none"]:
     elif kind == b"\x86\xdd":
         size, length = 40, 40 + unpack_from("!H", ip, 4)[0]
         protocol, addresses = ip[6], ip[8:40]
-        while protocol in (0, 60):
+        while protocol in (0, 43, 60):
             protocol, size = ip[size], size + 8 * (ip[size + 1] + 1)
     else:
         return "none"

@@ -1,12 +1,12 @@
 """The model against the Linux kernel: 1,412 bursts, and a name for everything that the kernel does otherwise.
 
-The kernel coalesces before the tunnel comes off and once more behind it; the model only behind it. A difference is a pair
-of packets that follow each other in a frame of one side only. Each such pair has to be explained by what stands in its
-two packets, by a predicate below; frames of the same packets have to be the same byte for byte.
+The kernel coalesces before the tunnel comes off and once more behind it; the model only behind it. A difference is a
+pair of packets that follow each other in a frame of one side only. Each such pair has to be explained by what stands in
+its two packets, by a predicate below; frames of the same packets have to be the same byte for byte.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -190,7 +190,7 @@ def outer_breaks(first: bytes, second: bytes) -> bool:
 
 
 def steady(outer: bytes) -> tuple[bytes, bytes]:
-    """What is the same in the outer headers of a run: IP without lengths, identification and checksum; and behind it."""
+    """What a run has in common: the outer IP header without lengths, identification and checksum; what is behind it."""
     if outer[0] >> 4 == 4:
         size, protocol = 4 * (outer[0] & 15), outer[9]
         ip = outer[:2] + outer[6:10] + outer[12:size]
@@ -239,7 +239,7 @@ def test_cut_again_gives_the_packets_that_came(name: str):
 @pytest.mark.parametrize("name", CASES)
 def test_a_flow_keeps_its_order(name: str):
     burst = take(CASES[name])
-    by_flow = defaultdict(list)
+    by_flow: defaultdict[Hashable | None, list[int]] = defaultdict(list)
     for numbers, delivery in burst.coalesced():
         by_flow[flow(delivery.arrivals[0], parse(delivery.arrivals[0].frame))] += numbers
     by_flow.pop(None, None)
