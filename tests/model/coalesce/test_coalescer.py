@@ -124,6 +124,13 @@ def test_the_same_flow_in_two_vnets_or_tunnels_is_two():
         assert [one.segments for one in coalesce(both)] == [4, 4]
 
 
+def test_the_same_flow_in_two_vlans_is_two():
+    tagged = [
+        packet(number)[:12] + bytes([0x81, 0, 0, vlan]) + packet(number)[12:] for number in (0, 1) for vlan in (1, 2)
+    ]
+    assert [one.segments for one in coalesce(map(Arrival, tagged))] == [2, 2]
+
+
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("outer", [0, 50])
 @pytest.mark.parametrize("more", [0, 1])

@@ -140,6 +140,8 @@ def why_they_cut(burst: Burst, first: int, second: int) -> str:
     ended = next(frame.packets for frame in case.frames if first == frame.packets[-1])
     if fixed_without_df(burst, ended):
         return FIXED_ID
+    one, other = burst.inner[first], burst.inner[second]
+    assert (one.tunnel, one.options) == (other.tunnel, other.options) and not one.control | other.control
     assert outer_breaks(burst.outer(first), burst.outer(second)), f"merged {first} and {second}; the kernel did not"
     return OUTER
 
