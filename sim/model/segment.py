@@ -23,8 +23,11 @@ def needs_cutting(headers: Headers, gso_size: int) -> bool:
     return headers.tcp and headers.ip_end == length and length - headers.header_length > gso_size > 0
 
 
-def segment(headers: Headers, gso_size: int, accecn: bool = False) -> list[bytes]:
-    """The packets that a frame becomes inside its tunnel: segments, or the whole frame, with complete checksums."""
+def segment(headers: Headers, gso_size: int, accecn: bool = False, *, fixed_id: bool = False) -> list[bytes]:
+    """The packets that a frame becomes inside its tunnel: segments, or the whole frame, with complete checksums.
+
+    `fixed_id`: all keep the frame's IPv4 identification, as the packets had it that the frame was coalesced from.
+    """
     if not needs_cutting(headers, gso_size):
         return [finish(headers)]
     frame, l3, l4, start = headers.frame, headers.l3, headers.l4, headers.header_length
@@ -34,7 +37,8 @@ def segment(headers: Headers, gso_size: int, accecn: bool = False) -> list[bytes
         first, last = number == 0, at + gso_size >= len(frame)
         packet = bytearray(frame[:start] + frame[at : at + gso_size])
         if headers.ip_version == 4:
-            pack_into("!HH", packet, l3 + 2, len(packet) - l3, (word(frame, l3 + 4) + number) & 0xFFFF)
+            identification = (word(frame, l3 + 4) + (0 if fixed_id else number)) & 0xFFFF
+            pack_into("!HH", packet, l3 + 2, len(packet) - l3, identification)
         else:
             pack_into("!H", packet, l3 + 4, len(packet) - l3 - 40)
         pack_into("!I", packet, l4 + 4, (sequence + at - start) & 0xFFFFFFFF)
