@@ -1,4 +1,4 @@
-"""The reference model: what the card must put on the wire, byte for byte; `receive` has the way back.
+"""The reference model: what the card must put on the wire, byte for byte; `receive` and `coalesce` have the way back.
 
 It is the executable specification: written from the standards, it shares no line with the card, and is itself checked
 against captures of the Linux kernel, scapy and tshark.
