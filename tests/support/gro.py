@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "gro"
+FILES = tuple(sorted(path.name for path in FOLDER.glob("*.jsonl.gz")))
 
 
 @dataclass(frozen=True)
@@ -24,28 +25,33 @@ class Frame:
 class Case:
     name: str
     kernel: str
+    family: str  # of cases: what is tried
     varies: str
     links: tuple[str, ...]  # `ip link add` arguments, one a tunnel
     packets: tuple[bytes, ...]
     frames: tuple[Frame, ...]  # as coalescing made them
+    handed: tuple[Frame, ...]  # as the TAP device was handed them: cut again where it could not carry them
     missing: tuple[int, ...]  # numbers of the packets that the kernel dropped
 
     def __str__(self) -> str:
         return self.name
 
 
-def load() -> Iterator[Case]:
-    for path in sorted(FOLDER.glob("*.jsonl.gz")):
-        with gzip.open(path, "rt") as lines:
+def load(*files: str) -> Iterator[Case]:
+    """The cases of some files, or of all."""
+    for file in files or FILES:
+        with gzip.open(FOLDER / file, "rt") as lines:
             for line in lines:
                 case = json.loads(line)
                 yield Case(
                     name=case["name"],
                     kernel=case["kernel"],
+                    family=case["case"].split("_")[0],
                     varies=case["varies"],
                     links=tuple(case["link_args"]),
                     packets=tuple(map(bytes.fromhex, case["packets"])),
                     frames=tuple(map(frame_of, case.get("frames_gro", case["frames"]))),
+                    handed=tuple(map(frame_of, case["frames"])),
                     missing=tuple(case["missing"]),
                 )
 

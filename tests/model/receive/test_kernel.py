@@ -4,12 +4,7 @@ Here packet by packet: which are dropped, and the bytes of every frame that the 
 tests/vectors/gro/README.md.
 """
 
-import gzip
-import json
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,10 +12,9 @@ from sim.model.receive.outer import read
 from sim.model.receive.receiver import Receiver
 from sim.model.receive.terminate import Address, Settings, Terminate
 from sim.model.receive.verify import BAD, GOOD, NONE
+from tests.support import gro
 from tests.support.receivers import account
 
-FOLDER = Path(__file__).parents[2] / "vectors" / "gro"
-FILES = sorted(path.name for path in FOLDER.glob("*.jsonl.gz"))
 KIND = {"gretap": "gre", "ip6gretap": "gre", "vxlan": "vxlan", "geneve": "geneve"}
 NEEDS_CHECKSUM, CHECKSUM_VALID = 1, 2  # flags of the virtio-net header
 
@@ -32,11 +26,6 @@ KERNEL_IS_STRICTER = {
 }
 BAD_INSIDE = ("badtcp", "badip")  # one packet of the burst, delivered as it came
 WE_ARE_STRICTER = {"goam": "a Geneve control message is not for the vnet (RFC 8926): it goes the slow path"}
-
-
-def cases(file: str) -> Iterator[dict[str, Any]]:
-    with gzip.open(FOLDER / file, "rt") as lines:
-        yield from map(json.loads, lines)
 
 
 def entry(link: str, local: Address, vnet: int) -> Terminate:
@@ -53,38 +42,36 @@ def entry(link: str, local: Address, vnet: int) -> Terminate:
     )
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", gro.FILES)
 def test_what_arrives(file: str):
     differences: Counter[str] = Counter()
     alone = 0
-    for case in cases(file):
-        packets = [bytes.fromhex(packet) for packet in case["packets"]]
-        outer = read(packets[0])
+    for case in gro.load(file):
+        outer = read(case.packets[0])
         assert outer is not None
-        links = case["link_args"] if isinstance(case["link_args"], list) else [case["link_args"]]
-        entries = [entry(link, outer.destination, vnet) for vnet, link in enumerate(links)]
+        entries = [entry(link, outer.destination, vnet) for vnet, link in enumerate(case.links)]
         receiver = Receiver(Settings(entries, slow_path=True))
-        found = [receiver.receive(packet) for packet in packets]
+        found = [receiver.receive(packet) for packet in case.packets]
         account(receiver)
         gone = {number for number, one in enumerate(found) if one is None or one.slow}
-        family, message = case["case"].split("_")[0], f"{case['name']}: {case['varies']}"
-        if set(case["missing"]) - gone:
+        family, message = case.family, f"{case.name}: {case.varies}"
+        if set(case.missing) - gone:
             assert family in KERNEL_IS_STRICTER, message
             differences[family] += 1
-        if gone - set(case["missing"]):
+        if gone - set(case.missing):
             assert family in WE_ARE_STRICTER, message
             differences[family] += 1
         flagged = 0
-        for frame in case["frames"]:
-            one = found[frame["from"][0]]
-            if len(frame["from"]) > 1 or frame["flags"] & NEEDS_CHECKSUM or one is None or one.slow:
+        for frame in case.handed:
+            one = found[frame.packets[0]]
+            if len(frame.packets) > 1 or frame.flags & NEEDS_CHECKSUM or one is None or one.slow:
                 continue
-            assert one.frame == bytes.fromhex(frame["bytes"]), message
+            assert one.frame == frame.content, message
             alone += 1
             bad = BAD in (one.ip_checksum, one.l4_checksum)
             flagged += bad
             assert not bad or family in BAD_INSIDE, message
-            if frame["flags"] & CHECKSUM_VALID:
+            if frame.flags & CHECKSUM_VALID:
                 assert one.l4_checksum == GOOD and one.ip_checksum in (GOOD, NONE), message
         assert flagged == (family in BAD_INSIDE), message
     assert alone > 20, "frames compared byte for byte"
@@ -92,4 +79,4 @@ def test_what_arrives(file: str):
 
 
 def test_all_are_here():
-    assert sum(1 for file in FILES for _ in cases(file)) == 1412
+    assert sum(1 for _ in gro.load()) == 1412
