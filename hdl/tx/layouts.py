@@ -12,14 +12,12 @@ sums of big-endian words, folded.
 
 from amaranth.lib import data
 
+from hdl.parse.limits import HEADER_WORD_BITS
 from hdl.registers.counters import DropReason
 from hdl.registers.patches import INNER_PATCH_BITS
 from hdl.stream.beat import FRAME_LENGTH_BITS
 
 REASON_BITS = max(DropReason).bit_length()
-HEADER_BYTES = 512  # deepest header the parser looks into
-HEADER_WORDS = HEADER_BYTES // 2
-HEADER_WORD_BITS = 9  # 0 .. 256 words, inclusive
 
 
 class Originals(data.Struct):

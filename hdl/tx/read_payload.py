@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out
 from hdl.config import NicConfig
 from hdl.stream.align import Extent, Realign, lane_bits
 from hdl.stream.beat import delayed, part_beat
+from hdl.stream.ring import FIFO_DEPTH, Ring
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
 from hdl.tx.layouts import PayloadRecord
-from hdl.tx.replay import FIFO_DEPTH, Ring
 
 LONGEST = (1 << 14) - 1  # bytes of payload a packet
 

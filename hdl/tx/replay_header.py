@@ -6,14 +6,15 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hdl.config import NicConfig
+from hdl.parse.limits import HEADER_WORDS
 from hdl.registers.patches import INNER_PATCH_BITS
 from hdl.stream.align import Extent, Realign, lane_bits
 from hdl.stream.beat import delayed, part_beat, swap16
+from hdl.stream.ring import FIFO_DEPTH, Ring
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
 from hdl.tx.choose import Chooser
-from hdl.tx.layouts import HEADER_WORDS, HeaderRecord, InnerValues, header_beat
-from hdl.tx.replay import FIFO_DEPTH, Ring
+from hdl.tx.layouts import HeaderRecord, InnerValues, header_beat
 
 TAG_WORDS = 2
 MAC_WORDS = 6

@@ -9,11 +9,11 @@ from hdl.registers.patches import OUTER_PATCH_BITS
 from hdl.registers.tables import PROFILE_ROWS, TEMPLATE_BYTES
 from hdl.stream.align import Extent, thermometer
 from hdl.stream.beat import delayed, part_beat
+from hdl.stream.ring import FIFO_DEPTH
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
 from hdl.tx.layouts import OuterRecord
 from hdl.tx.patch_outer import outer_patcher
-from hdl.tx.replay import FIFO_DEPTH
 
 
 def template_rows(width: int) -> int:

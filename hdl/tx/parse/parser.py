@@ -4,17 +4,16 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.parse.ethernet import ethernet
+from hdl.parse.extension import candidates, extension
+from hdl.parse.limits import EXTENSIONS
+from hdl.parse.network import network
+from hdl.parse.pipe import BeatPipe
+from hdl.parse.region import regions
+from hdl.parse.transport import transport
 from hdl.tx.guard import frame_beat
 from hdl.tx.layouts import FrameContext, header_beat, payload_beat
-from hdl.tx.parse.ethernet import ethernet
-from hdl.tx.parse.extension import candidates, extension
-from hdl.tx.parse.network import network
-from hdl.tx.parse.pipe import BeatPipe
-from hdl.tx.parse.region import regions
 from hdl.tx.parse.sums import flow_hash, sums
-from hdl.tx.parse.transport import transport
-
-EXTENSIONS = 4  # extension headers of IPv6 that are walked through
 
 
 class Parse(wiring.Component):

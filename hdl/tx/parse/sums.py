@@ -17,8 +17,8 @@ from hdl.net.flow import (
 )
 from hdl.net.protocol import TCP, UDP
 from hdl.net.sum16 import fold
-from hdl.tx.layouts import HEADER_WORDS
-from hdl.tx.parse.pipe import BeatPipe
+from hdl.parse.limits import HEADER_WORDS
+from hdl.parse.pipe import BeatPipe
 
 PARTS = {"ethernet": 11, "network": HEADER_WORDS, "source": 8, "destination": 8, "transport": 30}
 """What is summed, and the most words that each may have."""

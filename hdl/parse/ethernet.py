@@ -2,8 +2,8 @@
 
 from amaranth import Cat, Const, Mux
 
+from hdl.parse.pipe import BeatPipe, at_least
 from hdl.registers.counters import MAXIMUM_FRAME, MINIMUM_FRAME
-from hdl.tx.parse.pipe import BeatPipe, at_least
 
 TYPES = {"c_tag": 0x8100, "s_tag": 0x88A8, "ipv4": 0x0800, "ipv6": 0x86DD}
 TYPE_WORDS = (6, 8, 10)  # where a type stands behind 0, 1 and 2 tags

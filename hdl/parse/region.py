@@ -2,9 +2,9 @@
 
 from amaranth import Cat, Const, Mux
 
+from hdl.parse.ethernet import FIRST_PAIR
+from hdl.parse.pipe import BeatPipe
 from hdl.registers.patches import InnerPatch
-from hdl.tx.parse.ethernet import FIRST_PAIR
-from hdl.tx.parse.pipe import BeatPipe
 
 ADDRESSES = {"source": {"ipv4": range(3, 4), "ipv6": range(2, 6)},
              "destination": {"ipv4": range(4, 5), "ipv6": range(6, 10)}}  # fmt: skip

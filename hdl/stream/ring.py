@@ -1,4 +1,4 @@
-"""What the engines that replay memory rows as parts of a packet have in common."""
+"""A ring of rows in memory: written in order, read anywhere, given back in order."""
 
 from amaranth import Module, Signal
 from amaranth.lib import memory, wiring

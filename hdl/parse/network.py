@@ -3,9 +3,9 @@
 from amaranth import Cat, Const, Mux
 
 from hdl.net.protocol import EXTENSION_HEADERS, ROUTING, TCP, UDP
-from hdl.tx.layouts import HEADER_WORDS
-from hdl.tx.parse.ethernet import holds_pair, pick_pair
-from hdl.tx.parse.pipe import BeatPipe, at_least
+from hdl.parse.ethernet import holds_pair, pick_pair
+from hdl.parse.limits import HEADER_WORDS
+from hdl.parse.pipe import BeatPipe, at_least
 
 
 def upper(number):

@@ -2,9 +2,9 @@
 
 from amaranth import Cat, Mux
 
-from hdl.tx.parse.ethernet import by_place
-from hdl.tx.parse.network import upper
-from hdl.tx.parse.pipe import BeatPipe
+from hdl.parse.ethernet import by_place
+from hdl.parse.network import upper
+from hdl.parse.pipe import BeatPipe
 
 
 def candidates(pipe: BeatPipe) -> None:

@@ -2,8 +2,8 @@
 
 from amaranth import Cat, Const, Mux, Signal
 
-from hdl.tx.parse.extension import choose
-from hdl.tx.parse.pipe import BeatPipe, at_least
+from hdl.parse.extension import choose
+from hdl.parse.pipe import BeatPipe, at_least
 
 TCP_PAIRS, UDP_PAIRS = 5, 2
 

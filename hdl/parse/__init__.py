@@ -1,0 +1,1 @@
+"""Parser stages that both paths share: from Ethernet to the end of the TCP or UDP header."""
