@@ -73,6 +73,8 @@ class OuterFacts(data.Struct):
     end_row: ROW_BITS  # behind its last beat
     length: LENGTH_BITS  # bytes of the packet (LONGEST + 1 and more: OVERSIZE)
     start: 10  # byte at which the inner frame begins; BARE: 0
+    l3: 5  # byte at which the outer network header begins
+    chunked: 1  # an STT fragment that comes as `SttChunk`s
     inner_length: 17  # bytes of the inner frame; BARE: `length`; STT: of the whole inner frame
     local: LOCAL_BITS  # which of our addresses it came to
     source: 128  # outer source; IPv4 in the low 32 bits
@@ -207,19 +209,28 @@ class SttFacts(data.Struct):
 class PlaceRecord(data.Struct):
     """Read bytes out of the ring and write them into a host buffer."""
 
+    last: 1  # of its packet's records: the next packet's follow
     row: ROW_BITS
     lane: 6
-    length: LENGTH_BITS
-    discard: 1  # read nothing, only release
+    length: LENGTH_BITS  # 0: read nothing, only release
+    discard: 1  # likewise
     release_row: ROW_BITS  # rows in front of it are free afterwards
     handle: HANDLE_BITS
     offset: 16  # byte in the buffer
 
 
+def place_beat(width: int) -> data.StructLayout:
+    """A beat on its way into host memory: `bytes` from lane 0 on go to `offset` of the buffer."""
+    return data.StructLayout(
+        {"data": 8 * width, "bytes": range(width + 1), "last": 1, "handle": HANDLE_BITS, "offset": 16}
+    )
+
+
 class Completion(data.Struct):
     """A frame is whole in its buffer; or (`reason`) packets came to nothing. One a delivered frame or lost context."""
 
-    placed: 16  # PlaceRecords of the same engine, since reset, that must have been written before
+    stt: 1  # which engine it comes from
+    placed: 16  # PlaceRecords of that engine, since reset, that must have been written before
     reason: RX_REASON_BITS  # not 0: not delivered; `claimed` buffers go back to the pool
     slow: 1  # the slow path takes it, as it came
     claimed: 1  # `handle` is a buffer
