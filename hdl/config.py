@@ -18,6 +18,7 @@ class NicConfig:
     ring_bytes : payload ring, bytes; it holds the largest packet and a margin
     header_rows : rows of the header ring, each `width` bytes
     queue_depth : entries of the queues between blocks; more than the path's latency in cycles
+    contexts : frames that may be open on receive, of each kind: STT frames, and coalesced TCP flows
     """
 
     name: str
@@ -27,11 +28,12 @@ class NicConfig:
     ring_bytes: int = 32 * 1024
     header_rows: int = 512
     queue_depth: int = 512
+    contexts: int = 64
 
     def __post_init__(self) -> None:
         if self.width not in WIDTHS:
             raise ValueError(f"width is {self.width} bytes a beat; it must be one of {WIDTHS}")
-        for field in ("ring_bytes", "header_rows", "queue_depth"):
+        for field in ("ring_bytes", "header_rows", "queue_depth", "contexts"):
             value = getattr(self, field)
             if value <= 0 or value & (value - 1):
                 raise ValueError(f"{field} is {value}; it must be a power of two")
@@ -65,6 +67,6 @@ PRESETS = {
         NicConfig(name="ecp5-1g", width=8, clock_hz=125_000_000, line_bps=1_000_000_000),
         NicConfig(name="10g", width=8, clock_hz=156_250_000, line_bps=10_000_000_000),
         NicConfig(name="25g", width=16, clock_hz=195_312_500, line_bps=25_000_000_000),
-        NicConfig(name="100g", width=64, clock_hz=250_000_000, line_bps=100_000_000_000),
+        NicConfig(name="100g", width=64, clock_hz=250_000_000, line_bps=100_000_000_000, contexts=256),
     )
 }
