@@ -1,6 +1,6 @@
 """Where what the outer header says and what the inner one says come together."""
 
-from amaranth import Mux, Module
+from amaranth import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2

@@ -5,7 +5,6 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
-from hdl.registers.rx_tables import RxTable
 from hdl.rx.coalesce import Coalesce
 from hdl.rx.deliver import Deliver, RxCounters
 from hdl.rx.inner import InnerParse, Strip

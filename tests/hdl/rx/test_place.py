@@ -1,5 +1,6 @@
 """What records ask for leaves the ring byte for byte, with its address, and rows are given back."""
 
+import itertools
 import random
 
 import pytest
@@ -23,7 +24,7 @@ def packets(rng, width, count):
         rows = beats(data, width)
         cuts = sorted(rng.sample(range(len(data) + 1), min(len(data), rng.choice([2, 2, 3, 4]))))
         records, wanted = [], []
-        for index, (at, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+        for index, (at, end) in enumerate(itertools.pairwise(cuts)):
             last, none = index == len(cuts) - 2, rng.random() < 0.2
             records.append(
                 {
