@@ -1,35 +1,49 @@
-"""`make synth`: what the transmit path costs on real parts, and how fast it is there.
+"""`make synth`: what the data path costs on real parts, and how fast it is there.
 
 Writes build/synth/report.json and prints the same as a table:
 
-* `tx-64-ecp5`: the 64-bit path placed and routed for LFE5UM5G-85F-8, five fixed seeds;
-* `tx-512-xilinx7`: the 512-bit path in 7-series cells, with the logic-only delay of its longest path.
+* `tx-64-ecp5`, `rx-64-ecp5`: one direction at 64 bits, placed and routed for LFE5UM5G-85F-8, five fixed seeds;
+* `nic-64-ecp5`: both together, one seed;
+* `tx-512-xilinx7`, `rx-512-xilinx7`: one direction at 512 bits in 7-series cells, with the logic-only delay of its
+  longest path.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from amaranth.lib import wiring
 from rich.console import Console
 from rich.table import Table
 
 from boards import ecp5, xilinx7
 from boards.tools import SynthesisError
-from hdl.config import PRESETS
+from hdl.config import PRESETS, NicConfig
+from hdl.nic import Nic
+from hdl.rx.path import RxPath
 from hdl.tx.path import TxPath
 
 BUILD = Path("build/synth")
 
+Design = Callable[[NicConfig], wiring.Component]
+ECP5: dict[str, tuple[Design, int]] = {  # and how many seeds at most
+    "tx-64-ecp5": (TxPath, 5),
+    "rx-64-ecp5": (RxPath, 5),
+    "nic-64-ecp5": (Nic, 1),
+}
+XILINX7: dict[str, Design] = {"tx-512-xilinx7": TxPath, "rx-512-xilinx7": RxPath}
+DESIGNS = (*ECP5, *XILINX7)
 
-def ecp5_64(console: Console, seeds: tuple[int, ...]) -> dict:
-    """The 64-bit path on ECP5."""
-    with console.status("tx-64-ecp5") as status:
+
+def on_ecp5(console: Console, name: str, seeds: tuple[int, ...]) -> dict:
+    """A 64-bit design on ECP5."""
+    design, most = ECP5[name]
+    seeds = seeds[:most]
+    with console.status(name) as status:
         report = ecp5.place_and_route(
-            TxPath(PRESETS["10g"]),
-            BUILD / "tx-64-ecp5",
-            seeds=seeds,
-            progress=lambda what: status.update(f"tx-64-ecp5: {what}"),
+            design(PRESETS["10g"]), BUILD / name, seeds=seeds, progress=lambda what: status.update(f"{name}: {what}")
         )
     return {
         "part": "LFE5UM5G-85F-8",
@@ -44,10 +58,10 @@ def ecp5_64(console: Console, seeds: tuple[int, ...]) -> dict:
     }
 
 
-def xilinx7_512(console: Console) -> dict:
-    """The 512-bit path in 7-series cells."""
-    with console.status("tx-512-xilinx7: synthesis"):
-        report = xilinx7.synthesise(TxPath(PRESETS["100g"]), BUILD / "tx-512-xilinx7")
+def on_xilinx7(console: Console, name: str) -> dict:
+    """A 512-bit design in 7-series cells."""
+    with console.status(f"{name}: synthesis"):
+        report = xilinx7.synthesise(XILINX7[name](PRESETS["100g"]), BUILD / name)
     return {
         "part": "7-series cells",
         "preset": "100g",
@@ -85,16 +99,17 @@ def show(console: Console, reports: dict[str, dict]) -> None:
 def main() -> int:
     """Build what is asked for; 0 if all of it was built."""
     parser = argparse.ArgumentParser(prog="python -m boards", description=__doc__.split("\n")[0])
-    parser.add_argument("--design", choices=["tx-64-ecp5", "tx-512-xilinx7"], help="only this one")
+    parser.add_argument("--design", choices=DESIGNS, action="append", help="only this one (more than one is possible)")
     parser.add_argument("--seeds", type=int, default=len(ecp5.SEEDS), help="how many place-and-route seeds (at most 5)")
     arguments = parser.parse_args()
     console = Console()
     reports: dict[str, dict] = {}
     try:
-        if arguments.design != "tx-512-xilinx7":
-            reports["tx-64-ecp5"] = ecp5_64(console, ecp5.SEEDS[: arguments.seeds])
-        if arguments.design != "tx-64-ecp5":
-            reports["tx-512-xilinx7"] = xilinx7_512(console)
+        for name in arguments.design or DESIGNS:
+            if name in ECP5:
+                reports[name] = on_ecp5(console, name, ecp5.SEEDS[: arguments.seeds])
+            else:
+                reports[name] = on_xilinx7(console, name)
     except SynthesisError as error:
         print(f"synthesis: {error}", file=sys.stderr)
         return 1
