@@ -15,7 +15,8 @@ class NicConfig:
     width : bytes a beat (8, 16, 32 or 64)
     clock_hz : clock of the data path, hertz
     line_bps : rate of the uplink, bits a second
-    ring_bytes : payload ring, bytes; it holds the largest packet and a margin
+    ring_bytes : payload ring of transmit, bytes; it holds the largest packet and a margin
+    receive_ring_bytes : ring of arriving packets, bytes; likewise
     header_rows : rows of the header ring, each `width` bytes
     queue_depth : entries of the queues between blocks; more than the path's latency in cycles
     contexts : frames that may be open on receive, of each kind: STT frames, and coalesced TCP flows
@@ -26,6 +27,7 @@ class NicConfig:
     clock_hz: int = 156_250_000
     line_bps: int = 10_000_000_000
     ring_bytes: int = 32 * 1024
+    receive_ring_bytes: int = 16 * 1024
     header_rows: int = 512
     queue_depth: int = 512
     contexts: int = 64
@@ -33,12 +35,13 @@ class NicConfig:
     def __post_init__(self) -> None:
         if self.width not in WIDTHS:
             raise ValueError(f"width is {self.width} bytes a beat; it must be one of {WIDTHS}")
-        for field in ("ring_bytes", "header_rows", "queue_depth", "contexts"):
+        for field in ("ring_bytes", "receive_ring_bytes", "header_rows", "queue_depth", "contexts"):
             value = getattr(self, field)
             if value <= 0 or value & (value - 1):
                 raise ValueError(f"{field} is {value}; it must be a power of two")
-        if self.ring_bytes < 16 * 1024:
-            raise ValueError(f"ring_bytes is {self.ring_bytes}; a jumbo packet needs at least 16384")
+        for field in ("ring_bytes", "receive_ring_bytes"):
+            if getattr(self, field) < 16 * 1024:
+                raise ValueError(f"{field} is {getattr(self, field)}; a jumbo packet needs at least 16384")
         if self.queue_depth < 128:
             raise ValueError(f"queue_depth is {self.queue_depth}; it must be at least 128, the latency of the path")
         if self.header_rows * self.width < 4096:
@@ -59,6 +62,11 @@ class NicConfig:
     def ring_rows(self) -> int:
         """Rows of the payload ring, `width` bytes each."""
         return self.ring_bytes // self.width
+
+    @property
+    def receive_ring_rows(self) -> int:
+        """Rows of the ring of arriving packets."""
+        return self.receive_ring_bytes // self.width
 
 
 PRESETS = {

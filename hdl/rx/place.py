@@ -65,7 +65,7 @@ class Place(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width, rows = self.config.width, self.config.ring_rows
+        width, rows = self.config.width, self.config.receive_ring_rows
         m.submodules.ring = ring = Ring(shape=8 * width, rows=rows, margin=self.margin)
         m.submodules.extent = extent = Extent(width, 1, LONGEST)
         m.submodules.steps = steps = Steps(width, 1, rows=rows, reads=extent.reads)

@@ -13,7 +13,7 @@ SEED = 31
 
 
 def config(width):
-    return NicConfig(name="test", width=width, clock_hz=200_000_000, ring_bytes=16384)
+    return NicConfig(name="test", width=width, clock_hz=200_000_000)
 
 
 def packets(rng, width, count):
