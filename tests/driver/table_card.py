@@ -11,7 +11,8 @@ from struct import pack, unpack_from
 from hdl.registers import tables
 from hdl.registers.counters import COUNTERS, DropReason, TxCounter
 from hdl.registers.patches import OuterPatch as P
-from hdl.registers.tables import Fields, Table
+from hdl.registers.rows import Fields
+from hdl.registers.tables import Table
 from sim.model.flow import source_port
 from sim.model.parse import Headers, parse
 from sim.model.segment import finish_partial, needs_cutting, segment
@@ -67,8 +68,7 @@ class TableCard:
             return DropReason.UNKNOWN_VPORT, 0
         vnet, address = found["vnet"], int.from_bytes(mac, "big")
         entry = self.row(Table.WILDCARD, vnet, tables.ROUTE_FIELDS)
-        for way in range(tables.EXACT_WAYS):
-            number = way * tables.EXACT_ROWS + tables.exact_row(way, vnet, address)
+        for number in tables.EXACT_TABLE.places_of((vnet, address)):
             exact = self.row(Table.EXACT, number, tables.EXACT_FIELDS)
             if exact["valid"] and (exact["vnet"], exact["mac"]) == (vnet, address):
                 entry = exact
