@@ -17,19 +17,11 @@ from sim.model.flow import source_port
 from sim.model.parse import Headers, parse
 from sim.model.segment import finish_partial, needs_cutting, segment
 from sim.model.stt import LONGEST_WHOLE, stt_header
+from tests.support.rows import unpack
 from tests.support.wire import words_sum
 
 STT_HEADER_WORDS = 9
 CWR, ACK, PSH = 0x80, 0x10, 0x08
-
-
-def unpack(fields: Fields, row: int) -> dict[str, int]:
-    values = {}
-    for name, width in fields.items():
-        values[name] = row & ((1 << width) - 1)
-        row >>= width
-    assert row == 0, "a row is wider than its fields"
-    return values
 
 
 @dataclass

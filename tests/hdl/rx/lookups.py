@@ -8,23 +8,14 @@ from typing import Any
 from amaranth import Elaboratable, Module
 from amaranth.lib import data
 
-from hdl.registers.rows import Fields
 from hdl.registers.rx_tables import ROW_FIELDS, RxTable
 from hdl.rx.rows import RX_TABLE_WRITE
 from hdl.stream.paced_fifo import PACE
 from hdl.table.writer import TableWriter
 from tests.hdl.stream.drive import receive, run, send
+from tests.support.rows import unpack
 
 Write = tuple[RxTable, int, int]
-
-
-def unpack(fields: Fields, row: int) -> dict[str, int]:
-    values = {}
-    for name, width in fields.items():
-        values[name] = row & ((1 << width) - 1)
-        row >>= width
-    assert row == 0, "a row is wider than its fields"
-    return values
 
 
 class Rows:
