@@ -1,6 +1,7 @@
 """The virtual card: the transmit path's RTL, compiled, behind the driver's own interface."""
 
-from sim.card.card import CardError, CardHang, VirtualCard
+from sim.card.base import CardError, CardHang
+from sim.card.card import VirtualCard
 from sim.card.toolchain import BuildError
 from sim.card.traffic import Frame, Measurement, Packet, Result
 
