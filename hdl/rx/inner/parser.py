@@ -42,8 +42,8 @@ class InnerParse(wiring.Component):
     There are no more than 128 bytes of rows; a frame with more headers is not merged. A frame that turns out to be no
     TCP has given rows, too; its facts say 0.
 
-    Fields of the facts that do not apply (an IPv4 field without IPv4, say) are anything at all, but for `tags`, `tos`,
-    `hash`, `rows`, both statuses and all that is one bit wide; of a frame that is `unparsed`, `l4` and `header_words` are too.
+    Facts that do not apply (an IPv4 field without IPv4, say) are anything at all, but `tos`, `hash`, `rows`, both
+    statuses and all that is one bit wide are 0. Of an `unparsed` frame `l4` and `header_words` do not apply either.
 
     Ports: `i_valid`, `i` (`inner_beat`); `row_valid`, `row`, `row_first`; `facts_valid`, `facts`. No ready anywhere.
     Latency: `latency` cycles from a beat to its row, and from the last beat to the facts. Throughput: one beat a cycle.

@@ -19,7 +19,7 @@ def most_rows(width: int) -> int:
 def header_rows(pipe: BeatPipe) -> None:
     """The beat's headers, with zeros for what cutting patches, for the TOS, and behind the headers; 2 stages.
 
-    Begins behind `transport`. Gives `has_row`, `row_data` and `row_count`, the rows of the frame, the present one's too.
+    Begins behind `transport`. Gives `has_row`, `row_data` and `row_count` (of the frame).
     """
     regions(pipe.fork())
     pipe.put(
