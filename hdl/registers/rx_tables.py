@@ -48,6 +48,16 @@ class RxTable(IntEnum):
 
 # -- Which packets are tunnels' that end here: the outer parser's tables
 
+LOCAL_FIELDS: Fields = {
+    "valid": 1,
+    "ipv6": 1,
+    "gre": 1,  # which encapsulations end at this address; GRE and NVGRE are one here
+    "vxlan": 1,
+    "geneve": 1,
+    "stt": 1,
+    "address": 128,  # IPv4 in the low 32 bits
+}
+
 OPTIONS = 4
 OPTION_FIELDS: Fields = {"type": 8, "class": 16, "valid": 1}  # of a Geneve option (RFC 8926)
 
@@ -130,6 +140,7 @@ SETTINGS_FIELDS: Fields = {
 }
 
 ROW_FIELDS: Mapping[RxTable, Fields] = {
+    RxTable.LOCAL: LOCAL_FIELDS,
     RxTable.UPLINK: UPLINK_FIELDS,
     RxTable.TERMINATE: TERMINATE_FIELDS,
     RxTable.ENTRY: ENTRY_FIELDS,
@@ -142,6 +153,7 @@ ROW_FIELDS: Mapping[RxTable, Fields] = {
 }
 
 ROWS: Mapping[RxTable, int] = {
+    RxTable.LOCAL: LOCALS,
     RxTable.UPLINK: UPLINK_ROWS,
     RxTable.TERMINATE: TERMINATE_TABLE.places,
     RxTable.ENTRY: ENTRIES,
