@@ -207,10 +207,11 @@ class SttFacts(data.Struct):
 class PlaceRecord(data.Struct):
     """Read bytes out of the ring and write them into a host buffer."""
 
+    last: 1  # of its packet's records: the next packet's follow
     row: ROW_BITS
     lane: 6
-    length: LENGTH_BITS
-    discard: 1  # read nothing, only release
+    length: LENGTH_BITS  # 0: read nothing, only release
+    discard: 1  # likewise
     release_row: ROW_BITS  # rows in front of it are free afterwards
     handle: HANDLE_BITS
     offset: 16  # byte in the buffer
