@@ -8,7 +8,7 @@ from hdl.rx.layouts import VNET_BITS
 from hdl.stream.paced_pipe import PacedPipe
 
 TAG_BITS = 32
-CUTS = {1: (), 2: (1,), 3: (1, 3), 6: (1, 2, 3, 4, 5)}  # by pace: in front of which steps of the loop a register stands
+CUTS = {1: (), 2: (1,), 3: (1, 4), 6: (1, 2, 3, 4, 5)}  # by pace: in front of which steps of the loop a register stands
 
 
 class Slots(wiring.Component):
@@ -73,64 +73,57 @@ class Slots(wiring.Component):
         p.put(
             match=Cat(tag == self.tag for tag in tags) & used,
             same=Cat(kind == self.kind for kind in kinds) & used,
+            plain=~marks & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
         )
+        eighths = range(0, count, 8)
+        p.put(**{f"ones_{i}": count_few(p.same[i : i + 8]) for i in eighths})
         cut(1)
-        p.put(plain=~marks)
-        p.put(far=p.plain & behind, of_kind=p.same & p.plain)
+        ones = halve([getattr(p, f"ones_{i}") for i in eighths])
         p.put(
             found=p.match.any(),
             at=encode(p.match),
-            **{f"ones_{i}": count_few(p.same[i : i + 8]) for i in range(0, count, 8)},
-            # one without a mark; one of those at or behind the hand: of all, of its kind
+            **{f"sum_{i}": value for i, value in enumerate(ones)},
+            # is there such a one, is one at or behind the hand: of all slots, of this kind
             some=p.plain.any(),
-            some_of_kind=p.of_kind.any(),
-            far=p.far.any(),
-            far_of_kind=(p.of_kind & behind).any(),
+            far=(p.plain & behind).any(),
+            some_of_kind=(p.same & ~marks).any(),
+            far_of_kind=(p.same & ~marks & behind).any(),
             far_marked=(p.same & behind).any(),
         )
         cut(2)
-        ones = halve([getattr(p, f"ones_{i}") for i in range(0, count, 8)])
-        p.put(
-            far=p.far | ~p.some,
-            far_of_kind=Mux(p.some_of_kind, p.far_of_kind, p.far_marked),
-            **{f"sum_{i}": value for i, value in enumerate(ones)},
-        )
-        p.put(
-            every=(wide(~p.some) | ~marks) & (wide(~p.far) | behind),
-            of_kind=p.same & (wide(~p.some_of_kind) | ~marks) & (wide(~p.far_of_kind) | behind),
-        )
-        cut(3)
         p.put(everyone=total([getattr(p, f"sum_{i}") for i in range(len(ones))]) < self.quota)
+        cut(3)
+        p.put(
+            some=Mux(p.everyone, p.some, p.some_of_kind),
+            far=Mux(p.everyone, p.far | ~p.some, Mux(p.some_of_kind, p.far_of_kind, p.far_marked)),
+            clears=~p.everyone | full,
+        )
+        p.put(candidates=p.same | wide(p.everyone))
+        p.put(chosen=p.candidates & (Mux(p.everyone, p.plain, ~marks) | wide(~p.some)) & (behind | wide(~p.far)))
         cut(4)
 
         # -- the first of the chosen ones: in each group, and of the groups
         size = min(8 if count <= 64 else 16, count)
+        groups = range(0, count, size)
         p.put(
-            chosen=Mux(p.everyone, p.every, p.of_kind),
-            fill=p.everyone & ~full,
-            some=Mux(p.everyone, p.some, p.some_of_kind),
-            around=~Mux(p.everyone, p.far, p.far_of_kind),
-        )
-        p.put(
-            upto=Cat(prefix_or(p.chosen[i : i + size]) for i in range(0, count, size)),
-            group=Cat(p.chosen[i : i + size].any() for i in range(0, count, size)),
+            upto=Cat(prefix_or(p.chosen[i : i + size]) for i in groups),
+            group=Cat(p.chosen[i : i + size].any() for i in groups),
         )
         cut(5)
-        p.put(group_upto=prefix_or(p.group))
-        p.put(upto=p.upto | Cat(bit.replicate(size) for bit in Cat(C(0, 1), p.group_upto[:-1])))  # it is not behind
+        p.put(before=Cat(C(0, 1), prefix_or(p.group)[:-1]))  # a group in front of this one has it
+        p.put(upto=p.upto | Cat(bit.replicate(size) for bit in p.before))  # it is not behind
         p.put(
-            victim=Mux(p.fill, Cat(C(1, 1), used[:-1]) & ~used, p.upto & ~Cat(C(0, 1), p.upto[:-1])),
-            above=Cat(C(0, 1), Mux(p.fill, ~used[:-1], p.upto[:-1])),
+            victim=p.upto & ~Cat(C(0, 1), p.upto[:-1]),
             # candidates in front of it, from the hand on and around the end, are passed over; or all have marks
-            passed=wide(~p.some) | (wide(p.around) & behind) | ((wide(p.around) | behind) & ~p.upto),
+            passed=wide(~p.some) | Mux(p.far, behind & ~p.upto, behind | ~p.upto),
             inserts=p.valid & p.insert & ~p.found,
         )
-        with m.If(p.valid & p.found):
-            m.d.sync += marks.eq(marks | p.match)
-        with m.Elif(p.inserts):
+        # (what is taken has no mark, or loses it as one of those that all have one)
+        hits, misses = wide(p.valid), wide(p.inserts & p.clears)
+        m.d.sync += marks.eq((marks | (hits & p.match)) & ~(misses & p.candidates & p.passed))
+        with m.If(p.inserts):
             m.d.sync += [
-                marks.eq(marks & ~p.victim & ~(wide(~p.fill) & (p.same | wide(p.everyone)) & p.passed)),
-                behind.eq(p.above | wide(p.victim[-1])),
+                behind.eq(Cat(C(0, 1), p.upto[:-1]) | wide(p.victim[-1])),
                 used.eq(used | p.victim),
             ]
         for i in range(count):

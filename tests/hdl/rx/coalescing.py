@@ -217,8 +217,14 @@ class Reference(Coalescer):
         super().__init__(Limits(slots, slots, 0))
         self.table = SecondChance(slots, quota)
         self.slot_of: dict[object, int] = {}
+        self.last: dict[object, int] = {}  # when the latest packet of a run came
 
-    def take(self, given: Given, starved: bool) -> list[Expected]:
+    def idle(self, now: int, ticks: int) -> list[Expected]:
+        """Runs whose latest packet came `ticks` ago or more."""
+        gone = [tag for tag in self.runs if now - self.last[tag] >= ticks]
+        return [expected(done) for tag in gone for done in self.end(tag, "idle")]
+
+    def take(self, given: Given, now: int, starved: bool) -> list[Expected]:
         if given.reason and not given.slow:
             return [Expected(b"", reason=given.reason)]
         if starved:
@@ -236,6 +242,7 @@ class Reference(Coalescer):
         if refusal or headers.header_length > MASKED:
             return [*map(expected, self.end(tag, "alone")), *own]
         done: list[Delivery] = []
+        self.last[tag] = now
         if tag not in self.slot_of:
             slot = self.table.insert(given.vnet)
             for old in [old for old, its in self.slot_of.items() if its == slot]:

@@ -13,7 +13,7 @@ from hdl.registers.receive import RxReason
 from hdl.rx.coalesce import Coalesce
 from sim.model.parse import parse
 from sim.model.segment import FIN, PSH, finish
-from tests.hdl.rx.coalescing import Expected, Given, Reference, expected, patched, rows_of
+from tests.hdl.rx.coalescing import Expected, Given, Reference, patched, rows_of
 from tests.support.frames import ACK, CWR, RST, SYN, TIMESTAMPS, V4, V6, arp, tcp_frame, udp_frame
 
 SEED = int(os.environ.get("SEED", "1"))
@@ -212,11 +212,12 @@ def check(bench: Bench, given: list[Given | Wait], what: str = "") -> Counter:
     assert len(bench.places) == len(packets), again
     model, seen = Reference(bench.slots, bench.quota), Counter()
     places, waits, found, at = iter(bench.places), iter(bench.at_wait), bench.frames(), 0
+    now = 0
     for number, one in enumerate(given):
         say = f"{number}: {one}\n{again}"
         if isinstance(one, Wait):
-            gone = one.flush or one.ticks >= bench.idle
-            wanted = [expected(done) for tag in list(model.runs) for done in model.end(tag, "")] if gone else []
+            now += one.ticks
+            wanted = model.idle(now, -1 if one.flush else bench.idle)
             got = found[at : at + len(wanted)]
             assert sorted(map(repr, got)) == sorted(map(repr, wanted)), say
             at += len(wanted)
@@ -224,7 +225,7 @@ def check(bench: Bench, given: list[Given | Wait], what: str = "") -> Counter:
         else:
             place = next(places)
             starved = bool(place.discard) and not (one.reason and not one.slow)
-            for wanted_one in model.take(one, starved):
+            for wanted_one in model.take(one, now, starved):
                 assert at < len(found), say
                 assert found[at] == wanted_one, f"{say}\ngot {found[at]}\nnot {wanted_one}"
                 at += 1
