@@ -1,0 +1,321 @@
+"""Whether a packet goes on with its flow's run."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.registers.receive import ChecksumStatus, RxReason
+from hdl.rx.coalesce.records import ENDING, FIRST, LATEST, RUN, TIME_BITS, event_layout
+from hdl.rx.coalesce.rows import HeaderRows
+from hdl.rx.layouts import HANDLE_BITS, PlaceRecord
+from hdl.stream.beat import delayed
+from hdl.stream.paced_pipe import PacedPipe
+
+READ_LATEST, READ_RUN, DECIDE, END = 3, 6, 8, 10  # stages
+
+
+class Decide(wiring.Component):
+    """One event after the other: merge it, or end what is open and begin anew.
+
+    ::
+
+        stage  0          3              6          7         8 (to 10)            10
+        event ─┬─ latest of the slot ─ compare ─────┴─ same ─ merge? ─┬─ place     ├─ broken
+               │        └ replaced                             │      └─ run ──────┴─ own
+        header rows ─ compare ──────────── differs ────────┘ run of the slot
+                                                               └──────┘ loop
+
+    Whatever is decided, the latest packet's facts replace those of the one before: all but three bits of the decision
+    come from two neighbours. What is left (is a run open, has it room, which way go its IPv4 IDs) is kept in `RUN`:
+    read, decided and written within `pace` cycles; at paces of 1 and 2 what has just been written is handed on.
+
+    Ports: `valid` (at most every `pace` cycles), `event`; `differs` (see `HeaderRows`, whose walk ends with `valid`);
+    `idle`; stream `buffer`; `place_valid`, `place`; `broken_valid`, `broken`: a run that the event has ended, `END`
+    cycles after `valid`; `own_valid`, `own`: what came of its packet is complete, `gap` cycles later; `done`: nothing
+    more comes of an event; `held`, `open`: packets in open runs, and open runs.
+
+    Parameters
+    ----------
+    pace : cycles from one event to the next, at least (1, 2, 3 or 6)
+    slots : a power of two
+    """
+
+    def __init__(self, *, pace: int, slots: int):
+        self.pace, self.slots = pace, slots
+        self.gap = pace // 2
+        super().__init__(
+            {
+                "valid": In(1),
+                "event": In(event_layout(slots)),
+                "differs": In(1),
+                "idle": In(TIME_BITS),
+                "buffer": In(stream.Signature(HANDLE_BITS)),
+                "place_valid": Out(1),
+                "place": Out(PlaceRecord),
+                "done": Out(1),
+                "broken_valid": Out(1),
+                "broken": Out(ENDING),
+                "own_valid": Out(1),
+                "own": Out(ENDING),
+                "held": Out(24),
+                "open": Out(range(slots + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        p = PacedPipe(m, self.valid, pace=self.pace, e=self.event)
+        self._compare(m, p)
+        self._decide(m, p)
+        self._place(m, p)
+        self._first(m, p)
+        self._end(m, p)
+        return m
+
+    def _table(self, m: Module, name: str, shape):
+        """A row a slot. Rows are read in the cycle of their writing only at pace 1, and then with their old content."""
+        m.submodules[name] = ram = memory.Memory(
+            shape=shape,
+            depth=self.slots,
+            init=[],
+            attrs={"ram_style": "block"} | ({"no_rw_check": 1} if self.pace > 1 else {}),
+        )
+        return ram.read_port(), ram.write_port()
+
+    def _compare(self, m: Module, p: PacedPipe) -> None:
+        """Is the packet like the latest one of its slot, and the one behind it?"""
+        read, write = self._table(m, "latest", LATEST)
+        later = int(self.pace > 1)
+        while p.cycles < READ_LATEST:
+            p.step()
+        m.d.comb += [read.addr.eq(p.e.slot), read.en.eq(p.valid)]
+        if later:
+            p.step()
+        latest = {
+            "following": p.e.following,
+            "id": p.e.id,
+            "payload": p.e.payload,
+            "time": p.e.now,
+            "vnet": p.e.first.vnet,
+            "origin": p.e.origin,
+            "options": p.e.options,
+            "tos": p.e.tos,
+            "rows": p.e.rows,
+            "ipv6": p.e.first.ipv6,
+            "hash": p.e.hash,
+        }
+        m.d.comb += [write.addr.eq(p.e.slot), write.en.eq(p.valid & p.e.merge)]
+        m.d.comb += [write.data[name].eq(value) for name, value in latest.items()]
+        if not later:
+            p.step()
+        p.put(latest=read.data)
+        p.step()
+
+        e, was = p.e, p.latest
+        p.put(
+            same_low=e.sequence[:16] == was.following[:16],
+            same_high=e.sequence[16:] == was.following[16:],
+            same_origin=e.origin == was.origin,
+            same_options=e.options == was.options,
+            same_rest=Cat(e.first.vnet, e.tos, e.rows, e.first.ipv6) == Cat(was.vnet, was.tos, was.rows, was.ipv6),
+            same_id=e.id == was.id,
+            next_id=e.id_before == was.id,
+            longer=e.payload > was.payload,
+            short=e.payload < was.payload,
+            age=(e.now - was.time)[:TIME_BITS],
+        )
+        p.step()
+        assert p.cycles == READ_RUN
+        p.put(
+            expired=p.age >= self.idle,
+            alike=p.e.found
+            & p.e.merge
+            & p.same_low
+            & p.same_high
+            & p.same_origin
+            & p.same_options
+            & p.same_rest
+            & ~p.longer,
+            next_id=p.next_id | p.e.first.ipv6,
+            stays_id=p.same_id & ~p.e.first.ipv6,
+        )
+
+    def _decide(self, m: Module, p: PacedPipe) -> None:
+        """The loop over the slot's run."""
+        read, write = self._table(m, "runs", RUN)
+        m.d.comb += [read.addr.eq(p.e.slot), read.en.eq(p.valid)]
+        p.step()
+        assert p.cycles == HeaderRows.LATENCY
+        ages = range(self.pace, 3)  # cycles ago at which a run may have been written that is not in what was read
+        ahead = Signal()
+        m.d.comb += ahead.eq(p.valid & p.e.touch)
+        p.put(
+            stored=read.data,
+            same=p.alike & ~p.expired & ~self.differs,
+            ends=p.e.ends.any(),
+            wanted=p.e.packet & ((p.e.reason == 0) | p.e.slow),
+            **{
+                f"near_{age}": delayed(m, ahead, age, name="ahead") & (delayed(m, p.e.slot, age, name="slot") == p.e.slot)
+                for age in ages
+            },
+        )
+        p.step()
+        assert p.cycles == DECIDE
+
+        self.first, self.write_first = self._table(m, "firsts", FIRST)
+        m.d.comb += [self.first.addr.eq(p.e.slot), self.first.en.eq(p.valid)]
+        fresh, run = Signal(RUN), Signal(RUN)
+        m.d.comb += run.eq(p.stored)
+        written = {age: delayed(m, fresh, age, name="fresh") for age in ages}
+        for age in reversed(ages):
+            with m.If(getattr(p, f"near_{age}")):
+                m.d.comb += run.eq(written[age])
+        run_id = Mux(run.one, p.next_id | (p.stays_id & p.e.df), Mux(run.fixed_id, p.stays_id, p.next_id))
+        p.put(
+            run=run,
+            goes_on=p.same & run.open & run_id,
+            left=(run.room - p.e.payload)[:17],
+            length=(run.length + p.e.payload)[:16],
+            packets=(run.packets + 1)[:16],
+        )
+        self._cut(p)
+
+        e = p.e
+        goes_on = p.goes_on & ~p.left[16]
+        needs = p.wanted & ~goes_on
+        starved = needs & ~self.buffer.valid
+        starts = e.merge & ~goes_on & ~starved
+        m.d.comb += self.buffer.ready.eq(p.valid & needs)
+        p.put(
+            goes_on=goes_on,
+            starved=starved,
+            starts=starts,
+            closes=p.ends | (goes_on & p.short),
+            breaks=e.touch & p.run.open & ~goes_on & (e.packet | p.expired | e.flush),
+            fetched=self.buffer.payload,
+        )
+        self._cut(p)
+
+        e, was = p.e, p.run
+        m.d.comb += [
+            fresh.eq(was),
+            fresh.open.eq(Mux(p.goes_on | p.starts, ~p.closes, was.open & ~p.breaks)),
+        ]
+        with m.If(p.goes_on):
+            m.d.comb += [
+                fresh.one.eq(0),
+                fresh.fixed_id.eq(Mux(was.one, p.stays_id, was.fixed_id)),
+                fresh.length.eq(p.length),
+                fresh.room.eq(p.left),
+                fresh.packets.eq(p.packets),
+            ]
+        with m.Elif(e.merge):
+            m.d.comb += [
+                fresh.one.eq(1),
+                fresh.fixed_id.eq(0),
+                fresh.length.eq(e.length),
+                fresh.room.eq(e.room),
+                fresh.packets.eq(1),
+                fresh.handle.eq(p.fetched),
+            ]
+        m.d.comb += [write.addr.eq(e.slot), write.en.eq(p.valid & e.touch), write.data.eq(fresh)]
+        p.put(fixed_id=fresh.fixed_id)
+
+    def _place(self, m: Module, p: PacedPipe) -> None:
+        """Where the packet's bytes go."""
+        e, was = p.e, p.run
+        placed = Signal(16)
+        p.put(placed=(placed + e.packet)[:16])
+        with m.If(p.valid):
+            m.d.sync += placed.eq(p.placed)
+        place = self.place
+        m.d.sync += [
+            self.place_valid.eq(p.valid & e.packet),
+            place.last.eq(1),
+            place.row.eq(Mux(p.goes_on, e.payload_row, e.row)),
+            place.lane.eq(Mux(p.goes_on, e.payload_lane, e.lane)),
+            place.length.eq(Mux(p.goes_on, e.payload, e.length)),
+            place.discard.eq(~p.wanted | p.starved),
+            place.release_row.eq(e.release_row),
+            place.handle.eq(Mux(p.goes_on, was.handle, p.fetched)),
+            place.offset.eq(Mux(p.goes_on, was.length, 0)),
+        ]
+
+    def _first(self, m: Module, p: PacedPipe) -> None:
+        """What a frame's completion takes from its first packet."""
+        while p.cycles < DECIDE + (self.pace > 1):
+            self._step(p)
+        write = self.write_first
+        m.d.comb += [write.addr.eq(p.e.slot), write.en.eq(p.valid & p.starts), write.data.eq(p.e.first)]
+
+    def _end(self, m: Module, p: PacedPipe) -> None:
+        """What is complete."""
+        while p.cycles < END:
+            self._step(p)
+        self._count(m, p)
+        run, broken = p.run, self.broken
+        m.d.comb += [
+            self.broken_valid.eq(p.valid & p.breaks),
+            broken.first.eq(p.first),
+            broken.hash.eq(p.latest.hash),
+            broken.claimed.eq(1),
+            broken.handle.eq(run.handle),
+            broken.packets.eq(run.packets),
+            broken.length.eq(run.length),
+            broken.placed.eq(p.placed),
+            broken.merged.eq(~run.one),
+            broken.gso_size.eq(p.latest.payload),
+            broken.fixed_id.eq(run.fixed_id),
+            broken.ip_status.eq(Mux(p.first.ipv6, ChecksumStatus.NONE, ChecksumStatus.GOOD)),
+            broken.l4_status.eq(ChecksumStatus.GOOD),
+        ]
+        for _ in range(self.gap):
+            p.step()
+        e, run, own = p.e, p.run, self.own
+        m.d.comb += [
+            self.done.eq(p.valid),
+            self.own_valid.eq(p.valid & e.packet & ~((p.goes_on | p.starts) & ~p.closes)),
+            own.first.eq(Mux(p.goes_on, p.first, e.first)),
+            own.hash.eq(e.hash),
+            own.slow.eq(e.slow & ~p.starved),
+            own.claimed.eq(p.wanted & ~p.starved),
+            own.handle.eq(Mux(p.goes_on, run.handle, p.fetched)),
+            own.packets.eq(Mux(p.goes_on, p.packets, 1)),
+            own.length.eq(Mux(p.goes_on, p.length, e.length)),
+            own.placed.eq(p.placed),
+            own.merged.eq(p.goes_on),
+            own.gso_size.eq(p.latest.payload),
+            own.fixed_id.eq(p.fixed_id),
+            own.ends.eq(e.ends),
+            own.ip_status.eq(e.ip_status),
+            own.l4_status.eq(e.l4_status),
+        ]
+        with m.If(p.starved):
+            m.d.comb += own.reason.eq(RxReason.NO_BUFFER)
+        with m.Elif(~p.wanted):
+            m.d.comb += own.reason.eq(e.reason)
+
+    def _count(self, m: Module, p: PacedPipe) -> None:
+        """Packets in open runs, and open runs."""
+        opens, stays, ends = Signal(), Signal(), Signal()
+        packets = Signal(16, reset_less=True)
+        m.d.sync += [
+            opens.eq(p.valid & p.starts & ~p.closes),
+            stays.eq(p.valid & (p.goes_on | p.starts) & ~p.closes),
+            ends.eq(p.valid & (p.breaks | (p.goes_on & p.closes))),
+            packets.eq(p.run.packets),
+        ]
+        m.d.sync += [
+            self.open.eq(self.open + opens - ends),
+            self.held.eq(self.held + stays - Mux(ends, packets, 0)),
+        ]
+
+    def _step(self, p: PacedPipe) -> None:
+        p.step()
+        if p.cycles == DECIDE + 1:
+            p.put(first=self.first.data)
+
+    def _cut(self, p: PacedPipe) -> None:
+        """A register in the loop, where there is time for it."""
+        if self.pace >= 6:
+            self._step(p)
