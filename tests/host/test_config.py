@@ -398,7 +398,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "GRE with a key beside NVGRE": (
         change(more=TERMINATE + TERMINATE.replace("gre", "nvgre")),
-        r"line \d+: terminate number 2: encapsulation: gre with a key ends at 192\.0\.2\.1 too, and cannot be told from .*",
+        r"line \d+: terminate number 2: encapsulation: gre with a key ends at 192\.0\.2\.1 too, and .*",
     ),
     "too many local addresses": (
         change(more="".join(TERMINATE.replace("192.0.2.1", f"192.0.2.{n}") for n in range(1, 18))),
