@@ -93,7 +93,7 @@ def check_family(local: Address, remote: Address) -> None:
         )
 
 
-def check_key_of(kind: str, key: int | None) -> None:
+def check_key_of(kind: driver.network.Encapsulation, key: int | None) -> None:
     bits = KEY_BITS[kind]
     if key is None and kind != "gre":
         raise ConfigError("key", f"is missing; {kind} needs one: {KEY_NAMES[kind]}, 0 to {(1 << bits) - 1:#x}")

@@ -127,12 +127,11 @@ def open_receiver(config: NicConfig, trace: Path | None = None) -> Iterator[Rece
 
 
 def program(card: ReceivingCard, config: Config) -> None:
-    """Write all rows of the receive tables."""
+    """Write all rows of the receive tables. Raises UserError."""
     settings = getattr(config, "driver_receive", None)
     if settings is None:
         raise UserError("virtual card: nobody can write its receive tables yet")
-    for table, row, data in import_module("driver.receive").writes(settings()):
-        card.write_row(table, row, data)
+    import_module("driver.receive").program(card, settings())
 
 
 @dataclass(frozen=True)

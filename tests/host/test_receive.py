@@ -1,15 +1,19 @@
 """`tunnelnic receive`: what it writes, what it says, and with which exit code."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import sim.card
+from hdl.config import PRESETS
 from hdl.registers.receive import RxCounter, RxReason
 from host import captures, demo, offload, pcapng, receive_simulation
+from host.config import Config
 from host.config import parse as parse_config
 from host.packets import CapturedPacket
 from host.receive import on_the_wire, times_of
@@ -17,10 +21,10 @@ from host.receive_simulation import arrivals
 from sim.model.card import Card
 from sim.model.parse import parse
 from sim.model.segment import finish, segment
-from tests.host import fake_receiver
+from tests.host import model_receiver
 from tests.host.conftest import Ran
 from tests.host.fake_card import FakeCard
-from tests.host.fake_receiver import FakeReceiver, spoilt
+from tests.host.model_receiver import FakeReceiver, spoilt
 from tests.support.frames import ACK, C_TAG, PSH, arp, tcp_frame
 
 Run = Callable[..., Ran]
@@ -99,7 +103,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeReceiver]:
     """Every card that is opened is a fake one; a class of its own, so that a test may spoil it."""
     card = type("SpoiltReceiver", (FakeReceiver,), {})
     monkeypatch.setattr(sim.card, "VirtualReceiver", card, raising=False)
-    monkeypatch.setattr(receive_simulation, "program", fake_receiver.program)
+    monkeypatch.setattr(receive_simulation, "program", model_receiver.program)
     return card
 
 
@@ -358,6 +362,17 @@ class TestBadInput:
     def test_help(self, run: Run) -> None:
         ran = run("receive", "--help")
         assert ran.code == 0 and "Usage: tunnelnic receive" in ran.out and "Example:" in ran.out
+
+
+def test_the_driver_is_told_what_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`program` leaves the rows to the driver."""
+    told: list[object] = []
+    driver = SimpleNamespace(program=lambda card, settings: told.extend((card, settings)))
+    monkeypatch.setitem(sys.modules, "driver.receive", driver)
+    monkeypatch.setattr(Config, "driver_receive", lambda config: config.uplink.slow_path, raising=False)
+    card, config = FakeReceiver(PRESETS["10g"]), parse_config(CONFIG)
+    receive_simulation.program(card, config)
+    assert told == [card, "host"]
 
 
 class TestTheWire:
