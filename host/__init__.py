@@ -3,7 +3,8 @@
 ::
 
     cli ─┬─ segment ─┐
-         ├─ bench ───┼─ simulation (virtual card) ─ driver
-         └─ demo ────┘
+         ├─ bench ───┼─ simulation (virtual card) ─────────── driver
+         ├─ demo ────┘                                        │
+         └─ receive ─── receive_simulation (virtual card) ────┘
               config (TOML) · captures (pcap, pcapng) · report (JSON, tables)
 """

@@ -5,7 +5,7 @@ classic pcap and takes a file that ends behind a block's type for a complete one
 ends silently at a truncated packet (and brings its licence and half a second of imports to every run).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from host import pcap, pcapng
@@ -61,9 +61,9 @@ def check_folder(path: Path) -> None:
         raise UserError(f"{path}: there is no folder {path.parent}")
 
 
-def write(path: Path, packets: Iterable[CapturedPacket]) -> None:
-    """Write a capture with nanosecond timestamps, pcap or pcapng by the name's ending."""
-    write_bytes(path, ENDINGS[path.suffix](packets))
+def write(path: Path, packets: Iterable[CapturedPacket], interfaces: Sequence[str] = ("",)) -> None:
+    """Write a capture with nanosecond timestamps, pcap or pcapng by the name's ending; pcapng has named interfaces."""
+    write_bytes(path, ENDINGS[path.suffix](packets, interfaces))
 
 
 def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:

@@ -96,6 +96,48 @@ def segment(
     raise typer.Exit(report.exit_code(figures))
 
 
+@app.command(epilog="Example: tunnelnic receive wire.pcap out.pcapng --config net.toml --report report.json")
+def receive(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Capture of packets as they are on the wire.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Capture to write of what the vports get: .pcap or .pcapng.")
+    ],
+    config: Annotated[Path, typer.Option(help="The network: a TOML file.", metavar="FILE")],
+    preset: Preset = "10g",
+    keep_times: Annotated[
+        bool,
+        typer.Option(
+            "--keep-times", help="Packets come when the capture says; slow for long ones. (default: back to back)"
+        ),
+    ] = False,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write the figures here.", metavar="FILE")
+    ] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write a waveform (VCD) here; slow.", metavar="FILE")] = None,
+    check: Annotated[bool, typer.Option(help="Compare every frame with the reference model.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Bring a capture to the card over the wire and write what it hands up to the vports.
+
+    In pcapng each vport is an interface, and packet comments say gso_size=1448 gso_type=tcpv4 checksum=partial queue=3.
+    """
+    from host import report_receive
+    from host.receive import receive as work
+
+    figures = work(
+        source,
+        target,
+        config,
+        preset=preset,
+        keep_times=keep_times,
+        report_path=report_file,
+        trace=trace,
+        check=check,
+    )
+    report.show(figures, report_receive.table(figures), as_json=as_json)
+    raise typer.Exit(report_receive.exit_code(figures))
+
+
 @bench_app.command(
     "tx", epilog="Example: tunnelnic bench tx --preset 10g --pattern 32k --encapsulation 'stt frame ipv4'"
 )

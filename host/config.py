@@ -6,7 +6,7 @@ Every error is one line that names the file, the line where it is known, the tab
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,9 +16,15 @@ from driver.cuckoo import NoRoom
 from driver.network import KEY_BITS
 from driver.tables import TooMany, writes
 from hdl.registers import tables
-from host.config_errors import ConfigError, explain
-from host.config_types import Address, Dscp, ForwardMac, MacAddress, Name, Options, Target, UnicastMac
+from host.config_errors import ConfigError, Location, explain
+from host.config_types import Address, Dscp, ForwardMac, KnownOption, MacAddress, Name, Options, Target, UnicastMac
 from host.errors import UserError
+from sim.model.coalesce.coalescer import PRESETS
+from sim.model.network import ToVport
+from sim.model.receive import terminate as model
+from sim.model.receive.card import ReceiveSettings
+from sim.model.receive.steer import MOST_QUEUES, Steering
+from sim.model.receive.steer import Vport as SteeredVport
 
 KEY_NAMES = {
     "gre": "a GRE key",
@@ -38,19 +44,61 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
+class Vlan(Table):
+    """Untunnelled packets with this outermost tag are frames of a vnet."""
+
+    id: int = Field(ge=1, le=4094)
+    vnet: Name
+
+
 class Uplink(Table):
+    """`vnet`: of untunnelled packets without a tag, or with one that is not in `vlans`; None: they are not received."""
+
     mac: UnicastMac
     mtu: int = Field(default=1500, ge=68, le=LARGEST_MTU)
+    vnet: Name | None = None
+    vlans: list[Vlan] = Field(default=[])
+    slow_path: Name | None = None
+    geneve_options: list[KnownOption] = Field(default=[], max_length=model.MOST_OPTIONS)
 
 
 class Vnet(Table):
     name: Name
+    unknown_unicast: Literal["drop", "flood", "slow_path"] = "drop"
 
 
 class Vport(Table):
+    """`mtu` is that of the guest, for what it sends; `receive_mtu` is what it takes at once."""
+
     name: Name
     vnet: Name
     mtu: int | None = Field(default=None, ge=68, le=65535)
+    mac: UnicastMac | None = None
+    receive_mtu: int = Field(default=65535, ge=68, le=65535)
+    queues: int = Field(default=1, ge=1, le=MOST_QUEUES)
+    bad_checksum: Literal["deliver", "drop"] = "deliver"
+    multicast: bool = True
+
+
+def check_local(local: Address) -> None:
+    if local.is_multicast:
+        raise ConfigError("local", f"{local} is a group; packets come from one address")
+
+
+def check_family(local: Address, remote: Address) -> None:
+    if local.version != remote.version:
+        raise ConfigError(
+            "remote",
+            f"{remote} is IPv{remote.version} but local {local} is IPv{local.version}; both must be of one family",
+        )
+
+
+def check_key_of(kind: driver.network.Encapsulation, key: int | None) -> None:
+    bits = KEY_BITS[kind]
+    if key is None and kind != "gre":
+        raise ConfigError("key", f"is missing; {kind} needs one: {KEY_NAMES[kind]}, 0 to {(1 << bits) - 1:#x}")
+    if key is not None and key >> bits:
+        raise ConfigError("key", f"{key:#x} is too large for {kind}; {KEY_NAMES[kind]} is 0 to {(1 << bits) - 1:#x}")
 
 
 class Tunnel(Table):
@@ -73,25 +121,13 @@ class Tunnel(Table):
 
     @model_validator(mode="after")
     def check_addresses(self) -> Self:
-        if self.local.is_multicast:
-            raise ConfigError("local", f"{self.local} is a group; packets come from one address")
-        if self.local.version != self.remote.version:
-            raise ConfigError(
-                "remote",
-                f"{self.remote} is IPv{self.remote.version} but local {self.local} is IPv{self.local.version}; "
-                "both must be of one family",
-            )
+        check_local(self.local)
+        check_family(self.local, self.remote)
         return self
 
     @model_validator(mode="after")
     def check_key(self) -> Self:
-        kind, bits = self.encapsulation, KEY_BITS[self.encapsulation]
-        if self.key is None and kind != "gre":
-            raise ConfigError("key", f"is missing; {kind} needs one: {KEY_NAMES[kind]}, 0 to {(1 << bits) - 1:#x}")
-        if self.key is not None and self.key >> bits:
-            raise ConfigError(
-                "key", f"{self.key:#x} is too large for {kind}; {KEY_NAMES[kind]} is 0 to {(1 << bits) - 1:#x}"
-            )
+        check_key_of(self.encapsulation, self.key)
         return self
 
     @model_validator(mode="after")
@@ -121,6 +157,39 @@ class Tunnel(Table):
         return max(smallest, SMALLEST_STT_FRAME_MTU) if stt_frame else smallest
 
 
+class Terminate(Table):
+    """Tunnel packets that are ours, and their vnet. See `sim.model.receive.terminate` for what the values mean."""
+
+    encapsulation: driver.network.Encapsulation
+    local: Address
+    vnet: Name
+    remote: Address | None = None
+    key: int | None = Field(default=None, ge=0)
+    udp_checksum: Literal["optional", "required"] | None = None
+    dscp: Literal["pipe", "uniform"] = "pipe"
+
+    @model_validator(mode="after")
+    def check_all(self) -> Self:
+        check_local(self.local)
+        if self.remote is not None:
+            check_family(self.local, self.remote)
+        check_key_of(self.encapsulation, self.key)
+        if self.udp_checksum is not None and self.encapsulation not in ("vxlan", "geneve"):
+            raise ConfigError("udp_checksum", f"{self.encapsulation} has none; only vxlan and geneve can have it")
+        return self
+
+    @property
+    def ends(self) -> tuple[object, ...]:
+        """What no other entry may have: of NVGRE's key only the VSID counts."""
+        key = self.key >> 8 if self.encapsulation == "nvgre" and self.key is not None else self.key
+        return self.encapsulation, self.local, key
+
+    @property
+    def shown(self) -> str:
+        key = "no key" if self.key is None else f"key {self.key:#x}"
+        return f"{self.encapsulation} at {self.local} with {key}"
+
+
 class Forward(Table):
     vnet: Name
     mac: ForwardMac
@@ -135,6 +204,7 @@ class Config(Table):
     vport: list[Vport] = Field(min_length=1, max_length=tables.VPORTS)
     tunnel: list[Tunnel] = Field(default=[], max_length=tables.TUNNELS)
     forward: list[Forward] = Field(default=[])
+    terminate: list[Terminate] = Field(default=[], max_length=model.MOST_ENTRIES)
 
     @model_validator(mode="after")
     def check_names(self) -> Self:
@@ -152,20 +222,84 @@ class Config(Table):
     @model_validator(mode="after")
     def check_vnets(self) -> Self:
         vnets = [vnet.name for vnet in self.vnet]
-        using = {"vport": [vport.vnet for vport in self.vport], "forward": [entry.vnet for entry in self.forward]}
-        for table, used in using.items():
-            for index, name in enumerate(used):
-                if name not in vnets:
-                    raise ConfigError("vnet", f"there is no vnet {name!r}; {known(vnets)}", (table, index))
+        using: list[tuple[str, Location]] = [
+            *((vport.vnet, ("vport", index)) for index, vport in enumerate(self.vport)),
+            *((entry.vnet, ("forward", index)) for index, entry in enumerate(self.forward)),
+            *((entry.vnet, ("terminate", index)) for index, entry in enumerate(self.terminate)),
+            *(((self.uplink.vnet, ("uplink",)),) if self.uplink.vnet is not None else ()),
+            *((vlan.vnet, ("uplink", "vlans", index)) for index, vlan in enumerate(self.uplink.vlans)),
+        ]
+        for name, where in using:
+            if name not in vnets:
+                raise ConfigError("vnet", f"there is no vnet {name!r}; {known(vnets)}", where)
+        return self
+
+    @model_validator(mode="after")
+    def check_uplink(self) -> Self:
+        repeated = first_repeated(vlan.id for vlan in self.uplink.vlans)
+        if repeated is not None:
+            vlan = self.uplink.vlans[repeated].id
+            raise ConfigError("id", f"VLAN {vlan} has a vnet already", ("uplink", "vlans", repeated))
+        vports = [vport.name for vport in self.vport]
+        if self.uplink.slow_path is not None and self.uplink.slow_path not in vports:
+            message = f"there is no vport {self.uplink.slow_path!r}; {known(vports)}"
+            raise ConfigError("slow_path", message, ("uplink",))
+        for index, vnet in enumerate(self.vnet):
+            if vnet.unknown_unicast == "slow_path" and self.uplink.slow_path is None:
+                raise ConfigError(
+                    "unknown_unicast", "'slow_path' needs a vport to take it: slow_path in [uplink]", ("vnet", index)
+                )
+        return self
+
+    @model_validator(mode="after")
+    def check_vports(self) -> Self:
+        repeated = first_repeated(
+            (vport.vnet, vport.mac) if vport.mac else (vport.name, index) for index, vport in enumerate(self.vport)
+        )
+        if repeated is not None:
+            vport = self.vport[repeated]
+            assert vport.mac is not None
+            message = f"{vport.mac.hex(':')!r} is that of another vport of vnet {vport.vnet!r}"
+            raise ConfigError("mac", message, ("vport", repeated))
+        return self
+
+    @model_validator(mode="after")
+    def check_terminate(self) -> Self:
+        repeated = first_repeated(entry.ends for entry in self.terminate)
+        if repeated is not None:
+            raise ConfigError(
+                "key", f"{self.terminate[repeated].shown} is in another entry already", ("terminate", repeated)
+            )
+        keyed = {entry.local for entry in self.terminate if entry.encapsulation == "gre" and entry.key is not None}
+        addresses = list(dict.fromkeys(entry.local for entry in self.terminate))
+        for index, entry in enumerate(self.terminate):
+            if entry.encapsulation == "nvgre" and entry.local in keyed:
+                raise ConfigError(
+                    "encapsulation",
+                    f"gre with a key ends at {entry.local} too, and cannot be told from nvgre; use another local "
+                    "address for one of them",
+                    ("terminate", index),
+                )
+            if addresses.index(entry.local) >= model.MOST_ADDRESSES:
+                raise ConfigError(
+                    "local",
+                    f"{entry.local} is one too many; tunnels may end at {model.MOST_ADDRESSES} addresses",
+                    ("terminate", index),
+                )
         return self
 
     @model_validator(mode="after")
     def check_forwarding(self) -> Self:
-        tunnels = [tunnel.name for tunnel in self.tunnel]
+        tunnels, vports = [tunnel.name for tunnel in self.tunnel], {vport.name: vport.vnet for vport in self.vport}
         for index, entry in enumerate(self.forward):
             kind, name = entry.to
             if kind == "tunnel" and name not in tunnels:
                 raise ConfigError("to", f"there is no tunnel {name!r}; {known(tunnels)}", ("forward", index))
+            if kind == "vport" and vports.get(name) != entry.vnet:
+                there = [vport for vport, vnet in vports.items() if vnet == entry.vnet]
+                raise ConfigError(
+                    "to", f"vnet {entry.vnet!r} has no vport {name!r}; {known(there)}", ("forward", index)
+                )
         repeated = first_repeated((entry.vnet, entry.mac) for entry in self.forward)
         if repeated is not None:
             entry = self.forward[repeated]
@@ -206,12 +340,19 @@ class Config(Table):
         return names.index(name)
 
     def driver_network(self) -> driver.network.Network:
-        """What the driver writes into a card."""
+        """What the driver writes into a card. Raises UserError for what no card can do yet."""
+        for index, entry in enumerate(self.forward, 1):
+            if entry.to[0] == "vport":
+                raise UserError(f'forward number {index}: to: the card sends no frame to "vport:{entry.to[1]}" yet')
+        return self.rows()
+
+    def rows(self) -> driver.network.Network:
+        """The same, with a drop in the place of what no card can do yet: as many rows as there will be."""
         return driver.network.Network(
             mac=self.uplink.mac,
             mtu=self.uplink.mtu,
             vports=self.vports(),
-            forwarding=self.forwarding(),
+            forwarding={key: "drop" if isinstance(to, ToVport) else to for key, to in self.forwarding().items()},
             tunnels=[driver.network.Tunnel(mtu=self.uplink.mtu, **tunnel_values(tunnel)) for tunnel in self.tunnel],
         )
 
@@ -229,14 +370,51 @@ class Config(Table):
         vnets = [vnet.name for vnet in self.vnet]
         return {index: vnets.index(vport.vnet) for index, vport in enumerate(self.vport)}
 
-    def forwarding(self) -> dict[tuple[int, bytes | None], driver.network.Destination]:
+    def forwarding(self) -> dict[tuple[int, bytes | None], driver.network.Destination | ToVport]:
         vnets = [vnet.name for vnet in self.vnet]
-        tunnels = [tunnel.name for tunnel in self.tunnel]
-        return {
-            (vnets.index(entry.vnet), entry.mac): tunnels.index(name) if kind == "tunnel" else kind
-            for entry in self.forward
-            for kind, name in [entry.to]
-        }
+        return {(vnets.index(entry.vnet), entry.mac): self.destination(*entry.to) for entry in self.forward}
+
+    def destination(
+        self, kind: Literal["tunnel", "vport", "uplink", "drop"], name: str
+    ) -> driver.network.Destination | ToVport:
+        if kind == "tunnel":
+            return [tunnel.name for tunnel in self.tunnel].index(name)
+        return ToVport(self.vport_index(name)) if kind == "vport" else kind
+
+    def receive_settings(self, preset: str = "10g") -> ReceiveSettings:
+        """What the reference model's receive side is told; `preset`: the card, whose contexts and times it has."""
+        vnets = [vnet.name for vnet in self.vnet]
+        slow_path = None if self.uplink.slow_path is None else self.vport_index(self.uplink.slow_path)
+        uplink: dict[int | None, int] = {vlan.id: vnets.index(vlan.vnet) for vlan in self.uplink.vlans}
+        if self.uplink.vnet is not None:
+            uplink[None] = vnets.index(self.uplink.vnet)
+        limits = PRESETS.get(preset, PRESETS["10g"])
+        return ReceiveSettings(
+            model.Settings(
+                [model.Terminate(**{**dict(entry), "vnet": vnets.index(entry.vnet)}) for entry in self.terminate],
+                uplink,
+                slow_path is not None,
+                self.model_network().tunnels,
+                frozenset(self.uplink.geneve_options),
+                contexts=limits.contexts,
+            ),
+            limits,
+            Steering(
+                {
+                    index: SteeredVport(
+                        vnets.index(vport.vnet),
+                        vport.mac,
+                        vport.receive_mtu,
+                        vport.queues,
+                        vport.bad_checksum == "drop",
+                        vport.multicast,
+                    )
+                    for index, vport in enumerate(self.vport)
+                },
+                {index: vnet.unknown_unicast for index, vnet in enumerate(self.vnet)},
+                slow_path,
+            ),
+        )
 
 
 def tunnel_values(tunnel: Tunnel) -> dict[str, Any]:
@@ -265,6 +443,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "vport": Vport,
     "tunnel": Tunnel,
     "forward": Forward,
+    "terminate": Terminate,
 }
 
 
@@ -297,7 +476,7 @@ def parse(source: str) -> Config:
         more = f" (and {len(others)} more)" if others else ""
         raise ValueError(explain(first, data, source, MODELS) + more) from None
     try:
-        writes(config.driver_network(), width=8)
+        writes(config.rows(), width=8)
     except TooMany as error:
         raise ValueError(f"[[{error.what}]]: {error}") from None
     except NoRoom as error:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -35,20 +35,34 @@ def explain(error: ErrorDetails, data: Mapping[str, Any], source: str, models: M
 
 
 def place_names(location: Location, data: Mapping[str, Any]) -> list[str]:
-    """The table, by its name where it has one, and the key."""
+    """The table, by its name where it has one, the key, and what of its value."""
     table, rest = str(location[0]), location[1:]
-    index = rest[0] if rest else None
-    if not isinstance(index, int):
-        return [str(part) for part in location[:2]]
-    entry = data[table][index]
-    name = entry.get("name") if isinstance(entry, dict) else None
-    shown = f'{table} "{name}"' if isinstance(name, str) else f"{table} number {index + 1}"
-    return [shown, *(str(part) for part in rest[1:2])]
+    shown = table
+    if rest and isinstance(rest[0], int):
+        entry = data[table][rest[0]]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        shown = f'{table} "{name}"' if isinstance(name, str) else f"{table} number {rest[0] + 1}"
+        rest = rest[1:]
+    return [shown, *(f"number {part + 1}" if isinstance(part, int) else part for part in rest)]
+
+
+def model_at(location: Location, models: Mapping[str, type[BaseModel]]) -> type[BaseModel] | None:
+    """The model of the table in which the last key stands, also where it is a table in a list in a table."""
+    if len(location) < 2:
+        return None
+    model = models.get(str(location[0]))
+    for part in location[1:-1]:
+        if model is None or isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        inside = (*get_args(annotation), annotation)
+        model = next((kind for kind in inside if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return model
 
 
 def describe(error: ErrorDetails, location: Location, models: Mapping[str, type[BaseModel]]) -> str:
     value = error["input"]
-    model = models.get(str(location[0])) if len(location) > 1 else None
+    model = model_at(location, models)
     match error["type"]:
         case "missing":
             return "is missing"
@@ -66,8 +80,12 @@ def describe(error: ErrorDetails, location: Location, models: Mapping[str, type[
             return f"there must be at least one [[{location[0]}]]"
         case "too_long":
             return f"there are {len(value)}; the card has room for {error['ctx']['max_length']}"
+        case "list_type" if len(location) > 1:
+            return f"{value!r} is no list; there may be several, in [ ]"
         case "list_type":
             return f"there may be several, so it is written [[{location[0]}]]"
+        case "model_type" | "dict_type" | "model_attributes_type" if len(location) > 2:
+            return f"{value!r} is no table; write {{ ... }}"
         case "model_type" | "dict_type" | "model_attributes_type":
             return f"must be a table, [{location[0]}]"
         case "value_error":
@@ -91,17 +109,19 @@ def bounds(model: type[BaseModel] | None, key: str) -> str:
 
 
 def find_line(source: str, location: Location) -> int | None:
-    """The line of a key, of its table if the key is not there, or None if neither is found."""
-    table, key = location[0], location[-1]
+    """The line of a key, of one that it stands in, of its table if that is not there, or None if none is found."""
+    table = location[0]
     index = location[1] if len(location) > 1 and isinstance(location[1], int) else 0
-    seen, inside, found = -1, len(location) == 1, None  # before the first table is what has no table
+    keys = [part for part in location[1:] if isinstance(part, str)] or [str(table)]
+    seen, inside, found = -1, len(location) == 1, dict[str, int]()  # before the first table is what has no table
+    first = None
     for number, line in enumerate(source.splitlines(), 1):
         header = HEADER.fullmatch(line)
         if header:
             seen += header[1] == table
             inside = header[1] == table and seen == index
-            if inside and found is None:
-                found = number
-        elif inside and (match := KEY.match(line)) and match[1] == key:
-            return number
-    return found
+            if inside and first is None:
+                first = number
+        elif inside and (match := KEY.match(line)):
+            found.setdefault(match[1], number)
+    return next((found[key] for key in reversed(keys) if key in found), first)

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, PlainValidator
 
 MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+KNOWN_OPTION = re.compile(r"([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,2})")
 MOST_OPTION_BYTES = 32
 OPTION_HEADER_BYTES = 4
 GROUP_BIT = 0x01
@@ -75,6 +76,14 @@ def options(value: Any) -> bytes:
     return data
 
 
+def known_option(value: Any) -> tuple[int, int]:
+    """Class and type of a Geneve option (RFC 8926, 3.5), in hex."""
+    found = KNOWN_OPTION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f'{value!r} is no Geneve option; write class and type in hex, as "0102:80"')
+    return int(found[1], 16), int(found[2], 16)
+
+
 def dscp(value: Any) -> int | None:
     """None copies the inner packet's (RFC 2983, uniform); a number is sent as it is (pipe)."""
     if value == "uniform":
@@ -88,14 +97,12 @@ def dscp(value: Any) -> int | None:
 def target(value: Any) -> tuple[str, str]:
     """Where a forwarding entry leads: kind and name."""
     text = value if isinstance(value, str) else ""
-    kind, colon, rest = text.partition(":")
+    kind, _, rest = text.partition(":")
     if text in ("uplink", "drop"):
         return text, ""
-    if kind == "tunnel" and rest:
+    if kind in ("tunnel", "vport") and rest:
         return kind, rest
-    if kind == "vport" and colon:
-        raise ValueError(f'{value!r} comes with receive; today it is "tunnel:NAME", "uplink" or "drop"')
-    raise ValueError(f'{value!r} is none of "tunnel:NAME", "uplink" and "drop"')
+    raise ValueError(f'{value!r} is none of "tunnel:NAME", "vport:NAME", "uplink" and "drop"')
 
 
 Name = Annotated[str, BeforeValidator(name)]
@@ -105,4 +112,5 @@ ForwardMac = Annotated[bytes | None, PlainValidator(forward_mac)]
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, PlainValidator(address)]
 Options = Annotated[bytes, PlainValidator(options)]
 Dscp = Annotated[int | None, PlainValidator(dscp)]
-Target = Annotated[tuple[Literal["tunnel", "uplink", "drop"], str], PlainValidator(target)]
+KnownOption = Annotated[tuple[int, int], PlainValidator(known_option)]
+Target = Annotated[tuple[Literal["tunnel", "vport", "uplink", "drop"], str], PlainValidator(target)]

@@ -11,13 +11,14 @@ class CaptureError(ValueError):
 class CapturedPacket:
     """`time_ns`: since 1970; `comments`: pcapng only; `length`: bytes on the wire, more than `data` where it was cut.
 
-    A negative `length` is that of `data`.
+    A negative `length` is that of `data`. `interface`: in pcapng, the number of the one that it is written to.
     """
 
     data: bytes
     time_ns: int = 0
     comments: tuple[str, ...] = ()
     length: int = -1
+    interface: int = 0
 
     def without_fcs(self, size: int) -> "CapturedPacket":
         """The same packet without the frame check sequence of `size` bytes that the capture says is at its end."""

@@ -8,7 +8,7 @@
 The magic's byte order is the file's (draft-ietf-opsawg-pcap). There is no packet comment in this format.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 
 from host.packets import CapturedPacket, CaptureError
@@ -54,8 +54,8 @@ def read(data: bytes) -> Iterator[CapturedPacket]:
         number += 1
 
 
-def encode(packets: Iterable[CapturedPacket]) -> Iterator[bytes]:
-    """A file with nanosecond timestamps, piece by piece; comments have no place in it."""
+def encode(packets: Iterable[CapturedPacket], _interfaces: Sequence[str] = ()) -> Iterator[bytes]:
+    """A file with nanosecond timestamps, piece by piece; comments and interfaces have no place in it."""
     yield Struct("<" + HEADER).pack(MAGIC_NANOSECONDS, 2, 4, 0, 0, SNAP_LENGTH, ETHERNET)
     record = Struct("<" + RECORD)
     for packet in packets:

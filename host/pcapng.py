@@ -9,7 +9,7 @@ A section header sets the byte order and forgets the interfaces; an interface bl
 its timestamps; packets name their interface.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct, error, pack, unpack_from
 
@@ -18,7 +18,7 @@ from host.packets import CapturedPacket, CaptureError
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 MAGIC = bytes.fromhex("0a0d0d0a")
 ORDERS = {bytes.fromhex("1a2b3c4d"): ">", bytes.fromhex("4d3c2b1a"): "<"}
-COMMENT, USER_APPLICATION, RESOLUTION, FCS_LENGTH, OFFSET = 1, 4, 9, 13, 14
+COMMENT, NAME, USER_APPLICATION, RESOLUTION, FCS_LENGTH, OFFSET = 1, 2, 4, 9, 13, 14
 ETHERNET = 1
 SECOND = 1_000_000_000
 BLOCK_OVERHEAD = 12  # bytes: type, and the length twice
@@ -122,16 +122,19 @@ def options(data: bytes, order: str) -> list[tuple[int, bytes]]:
     return found
 
 
-def encode(packets: Iterable[CapturedPacket]) -> Iterator[bytes]:
-    """A file with nanosecond timestamps and the packets' comments, block by block."""
+def encode(packets: Iterable[CapturedPacket], interfaces: Sequence[str] = ("",)) -> Iterator[bytes]:
+    """A file with nanosecond timestamps, interfaces by their names and the packets' comments, block by block."""
     yield block(SECTION, pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + option(USER_APPLICATION, b"tunnelnic") + END)
-    yield block(INTERFACE, pack("<HxxI", ETHERNET, 0) + option(RESOLUTION, b"\x09") + END)
+    for name in interfaces:
+        named = option(NAME, name.encode()) if name else b""
+        yield block(INTERFACE, pack("<HxxI", ETHERNET, 0) + named + option(RESOLUTION, b"\x09") + END)
     for one in packets:
         time = pack("<II", one.time_ns >> 32, one.time_ns & 0xFFFFFFFF)
         comments = b"".join(option(COMMENT, comment.encode()) for comment in one.comments)
         sizes = pack("<II", len(one.data), one.length)
         yield block(
-            ENHANCED_PACKET, pack("<I", 0) + time + sizes + padded(one.data) + (comments + END if comments else b"")
+            ENHANCED_PACKET,
+            pack("<I", one.interface) + time + sizes + padded(one.data) + (comments + END if comments else b""),
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 SHORTEST = 60
 AROUND = 24  # preamble, frame check sequence and gap
+BEHIND = 16  # frame check sequence and gap
 
 
 def units(lengths: Iterable[int]) -> int:

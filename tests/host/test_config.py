@@ -8,6 +8,7 @@ import pytest
 
 from host.config import load, parse
 from host.errors import UserError
+from sim.model.network import ToVport
 from tests.host.conftest import CONFIG
 
 TUNNEL_2 = """
@@ -17,6 +18,20 @@ encapsulation = "gre"
 local = "192.0.2.1"
 remote = "192.0.2.3"
 next_hop = "02:00:00:00:00:03"
+"""
+RED = """
+[[vnet]]
+name = "red"
+[[vport]]
+name = "vm3"
+vnet = "red"
+"""
+TERMINATE = """
+[[terminate]]
+encapsulation = "gre"
+local = "192.0.2.1"
+vnet = "blue"
+key = 0x123401
 """
 FORWARD_2 = """
 [[forward]]
@@ -46,15 +61,17 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "unknown key with nothing like it": (
         change(("mtu = 1450", "colour = 3")),
-        r'line \d+: vport "vm1": colour: unknown key; allowed are name, vnet, mtu',
+        r'line \d+: vport "vm1": colour: unknown key; allowed are name, vnet, mtu, mac, receive_mtu, queues, '
+        "bad_checksum, multicast",
     ),
     "unknown table": (
         change(more="\n[[tunnels]]\nname = 'x'\n"),
-        r"line \d+: tunnels: unknown key; did you mean 'tunnel'\? allowed are uplink, vnet, vport, tunnel, forward",
+        r"line \d+: tunnels: unknown key; did you mean 'tunnel'\? allowed are uplink, vnet, vport, tunnel, forward, "
+        "terminate",
     ),
     "unknown key before all tables": (
         "colour = 3\n" + CONFIG,
-        r"line \d+: colour: unknown key; allowed are uplink, vnet, vport, tunnel, forward",
+        r"line \d+: colour: unknown key; allowed are uplink, vnet, vport, tunnel, forward, terminate",
     ),
     "missing key": (change(('local = "192.0.2.1"\n', "")), r'line \d+: tunnel "to-b": local: is missing'),
     "missing name": (change(('name = "to-b"\n', "")), r"line \d+: tunnel number 1: name: is missing"),
@@ -189,13 +206,21 @@ WRONG: dict[str, tuple[str, str]] = {
         change(('"tunnel:to-b"', '"tunnel:to-x"')),
         r"line \d+: forward number 1: to: there is no tunnel 'to-x'; there are 'to-b'",
     ),
-    "vport as a target": (
-        change(('"tunnel:to-b"', '"vport:vm2"')),
-        r"line \d+: .*to: 'vport:vm2' comes with receive; today it is \"tunnel:NAME\", \"uplink\" or \"drop\"",
+    "unknown vport as a target": (
+        change(('"tunnel:to-b"', '"vport:vm3"')),
+        r"line \d+: forward number 1: to: vnet 'blue' has no vport 'vm3'; there are 'vm1', 'vm2'",
+    ),
+    "vport of another vnet as a target": (
+        change(('"tunnel:to-b"', '"vport:vm3"'), more=RED),
+        r"line \d+: forward number 1: to: vnet 'blue' has no vport 'vm3'; there are 'vm1', 'vm2'",
+    ),
+    "no vport as a target": (
+        change(('"tunnel:to-b"', '"vport:"')),
+        r"line \d+: forward number 1: to: 'vport:' is none of \"tunnel:NAME\", \"vport:NAME\", \"uplink\" and \"drop\"",
     ),
     "nonsense as a target": (
         change(('"tunnel:to-b"', '"away"')),
-        r"line \d+: .*to: 'away' is none of \"tunnel:NAME\", \"uplink\" and \"drop\"",
+        r"line \d+: .*to: 'away' is none of \"tunnel:NAME\", \"vport:NAME\", \"uplink\" and \"drop\"",
     ),
     "MAC of an entry": (
         change(('mac = "*"', 'mac = "any"')),
@@ -253,6 +278,135 @@ WRONG: dict[str, tuple[str, str]] = {
             )
         ),
         r"\[\[forward\]\]: 65 exact forwarding entries; the card has room for 64",
+    ),
+    "vport's address": (
+        change(('name = "vm1"', 'name = "vm1"\nmac = "03:00:00:00:00:01"')),
+        r"line \d+: vport \"vm1\": mac: '03:00:00:00:00:01' is no address of one card; .*",
+    ),
+    "one address for two vports": (
+        change(*((f'name = "{vm}"', f'name = "{vm}"\nmac = "02:aa:00:00:00:01"') for vm in ("vm1", "vm2"))),
+        r"line \d+: vport \"vm2\": mac: '02:aa:00:00:00:01' is that of another vport of vnet 'blue'",
+    ),
+    "receive_mtu": (
+        change(("mtu = 1450", "receive_mtu = 65536")),
+        r'line \d+: vport "vm1": receive_mtu: 65536 is not 68 to 65535',
+    ),
+    "queues": (change(("mtu = 1450", "queues = 17")), r'line \d+: vport "vm1": queues: 17 is not 1 to 16'),
+    "bad_checksum": (
+        change(("mtu = 1450", "bad_checksum = true")),
+        r"line \d+: vport \"vm1\": bad_checksum: True is none of 'deliver', 'drop'",
+    ),
+    "multicast": (
+        change(("mtu = 1450", 'multicast = "yes"')),
+        r"line \d+: vport \"vm1\": multicast: 'yes' is neither true nor false",
+    ),
+    "unknown_unicast": (
+        change(('name = "blue"', 'name = "blue"\nunknown_unicast = "host"')),
+        r"line \d+: vnet \"blue\": unknown_unicast: 'host' is none of 'drop', 'flood', 'slow_path'",
+    ),
+    "unknown_unicast to nobody": (
+        change(('name = "blue"', 'name = "blue"\nunknown_unicast = "slow_path"')),
+        r"line \d+: vnet \"blue\": unknown_unicast: 'slow_path' needs a vport to take it: slow_path in \[uplink\]",
+    ),
+    "slow path": (
+        change(("mtu = 1500", 'slow_path = "host"')),
+        r"line \d+: uplink: slow_path: there is no vport 'host'; there are 'vm1', 'vm2'",
+    ),
+    "vnet of the uplink": (
+        change(("mtu = 1500", 'vnet = "red"')),
+        r"line \d+: uplink: vnet: there is no vnet 'red'; there are 'blue'",
+    ),
+    "VLAN of the uplink": (
+        change(("mtu = 1500", 'vlans = [{ id = 5, vnet = "blue" }, { id = 4095, vnet = "blue" }]')),
+        r"line \d+: uplink: vlans: number 2: id: 4095 is not 1 to 4094",
+    ),
+    "vnet of a VLAN": (
+        change(("mtu = 1500", 'vlans = [\n{ id = 5, vnet = "blue" },\n{ id = 6, vnet = "red" },\n]')),
+        r"line \d+: uplink: vlans: number 2: vnet: there is no vnet 'red'; there are 'blue'",
+    ),
+    "VLAN without a vnet": (
+        change(("mtu = 1500", "vlans = [{ id = 5 }]")),
+        r"line \d+: uplink: vlans: number 1: vnet: is missing",
+    ),
+    "VLAN with more": (
+        change(("mtu = 1500", 'vlans = [{ id = 5, vmet = "blue" }]')),
+        r"line \d+: uplink: vlans: number 1: vmet: unknown key; did you mean 'vnet'\? allowed are id, vnet",
+    ),
+    "the same VLAN twice": (
+        change(("mtu = 1500", 'vlans = [{ id = 5, vnet = "blue" }, { id = 5, vnet = "blue" }]')),
+        r"line \d+: uplink: vlans: number 2: id: VLAN 5 has a vnet already",
+    ),
+    "VLANs as numbers": (
+        change(("mtu = 1500", "vlans = [5, 6]")),
+        r"line \d+: uplink: vlans: number 1: 5 is no table; write \{ \.\.\. \}",
+    ),
+    "VLANs as a table": (
+        change(("mtu = 1500", "vlans = 5")),
+        r"line \d+: uplink: vlans: 5 is no list; there may be several, in \[ \]",
+    ),
+    "known Geneve options": (
+        change(("mtu = 1500", 'geneve_options = ["0102:80", "0102"]')),
+        r"line \d+: uplink: geneve_options: number 2: '0102' is no Geneve option; write class and type in hex, as .*",
+    ),
+    "too many known Geneve options": (
+        change(("mtu = 1500", f"geneve_options = [{', '.join(f'{chr(34)}1:8{n}{chr(34)}' for n in range(5))}]")),
+        r"line \d+: uplink: geneve_options: there are 5; the card has room for 4",
+    ),
+    "termination without an address": (
+        change(more=TERMINATE.replace('local = "192.0.2.1"\n', "")),
+        r"line \d+: terminate number 1: local: is missing",
+    ),
+    "termination at a group": (
+        change(more=TERMINATE.replace("192.0.2.1", "ff02::1")),
+        r"line \d+: terminate number 1: local: ff02::1 is a group; packets come from one address",
+    ),
+    "unknown vnet of a termination": (
+        change(more=TERMINATE.replace("blue", "red")),
+        r"line \d+: terminate number 1: vnet: there is no vnet 'red'; there are 'blue'",
+    ),
+    "family of a termination": (
+        change(more=TERMINATE + 'remote = "2001:db8::2"\n'),
+        r"line \d+: terminate number 1: remote: 2001:db8::2 is IPv6 but local 192\.0\.2\.1 is IPv4; both must .*",
+    ),
+    "key of a termination": (
+        change(more=TERMINATE.replace('"gre"', '"vxlan"').replace("0x123401", "0x1000000")),
+        r"line \d+: terminate number 1: key: 0x1000000 is too large for vxlan; a VNI is 0 to 0xffffff",
+    ),
+    "termination without a key": (
+        change(more=TERMINATE.replace('"gre"', '"stt"').replace("key = 0x123401\n", "")),
+        r"line \d+: terminate number 1: key: is missing; stt needs one: a context ID, 0 to 0xf{16}",
+    ),
+    "UDP checksum of GRE": (
+        change(more=TERMINATE + 'udp_checksum = "required"\n'),
+        r"line \d+: terminate number 1: udp_checksum: gre has none; only vxlan and geneve can have it",
+    ),
+    "udp_checksum": (
+        change(more=TERMINATE + "udp_checksum = true\n"),
+        r"line \d+: terminate number 1: udp_checksum: True is none of 'optional', 'required'",
+    ),
+    "dscp of a termination": (
+        change(more=TERMINATE + 'dscp = "pipe:46"\n'),
+        r"line \d+: terminate number 1: dscp: 'pipe:46' is none of 'pipe', 'uniform'",
+    ),
+    "the same termination twice": (
+        change(more=TERMINATE + TERMINATE + 'remote = "192.0.2.2"\n'),
+        r"line \d+: terminate number 2: key: gre at 192\.0\.2\.1 with key 0x123401 is in another entry already",
+    ),
+    "the same VSID twice": (
+        change(more=(TERMINATE + TERMINATE.replace("123401", "123402")).replace("gre", "nvgre")),
+        r"line \d+: terminate number 2: key: nvgre at 192\.0\.2\.1 with key 0x123402 is in another entry already",
+    ),
+    "GRE with a key beside NVGRE": (
+        change(more=TERMINATE + TERMINATE.replace("gre", "nvgre")),
+        r"line \d+: terminate number 2: encapsulation: gre with a key ends at 192\.0\.2\.1 too, and .*",
+    ),
+    "too many local addresses": (
+        change(more="".join(TERMINATE.replace("192.0.2.1", f"192.0.2.{n}") for n in range(1, 18))),
+        r"line \d+: terminate number 17: local: 192\.0\.2\.17 is one too many; tunnels may end at 16 addresses",
+    ),
+    "too many terminations": (
+        change(more="".join(TERMINATE.replace("0x123401", str(n)) for n in range(65))),
+        r"line \d+: terminate: there are 65; the card has room for 64",
     ),
     "digits of another script": (
         change(more=TUNNEL_2 + 'dscp = "pipe:\u0664"\n'),
@@ -350,7 +504,105 @@ def test_geneve_options_and_ipv6() -> None:
     assert (tunnel.options.hex(), tunnel.remote) == ("01028001deadbeef", IPv6Address("2001:db8::2"))
 
 
-def test_example_in_the_guide_is_good() -> None:
+def test_examples_in_the_guide_are_good() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
-    (example,) = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
-    assert parse(example).model_network().tunnels
+    send, receive = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    assert parse(send).model_network().tunnels
+    assert parse(receive).receive_settings().terminate.terminate
+
+
+RECEIVE = """\
+[uplink]
+mac = "02:00:00:00:00:01"
+vnet = "red"
+vlans = [{ id = 5, vnet = "blue" }, { id = 6, vnet = "red" }]
+slow_path = "host"
+geneve_options = ["0102:80", "ffff:1"]
+[[vnet]]
+name = "blue"
+unknown_unicast = "flood"
+[[vnet]]
+name = "red"
+unknown_unicast = "slow_path"
+[[vport]]
+name = "vm1"
+vnet = "blue"
+mac = "02:aa:00:00:00:01"
+receive_mtu = 1500
+queues = 3
+bad_checksum = "drop"
+multicast = false
+[[vport]]
+name = "host"
+vnet = "red"
+[[vport]]
+name = "vm2"
+vnet = "red"
+mac = "02:aa:00:00:00:01"
+[[terminate]]
+encapsulation = "vxlan"
+local = "2001:db8::1"
+remote = "2001:db8::2"
+key = 0x1234
+vnet = "red"
+udp_checksum = "optional"
+dscp = "uniform"
+[[terminate]]
+encapsulation = "gre"
+local = "192.0.2.1"
+vnet = "blue"
+[[forward]]
+vnet = "red"
+mac = "02:aa:00:00:00:01"
+to = "vport:vm2"
+"""
+
+
+def test_what_receive_means_to_the_model() -> None:
+    config = parse(RECEIVE)
+    settings = config.receive_settings()
+    terminate, steer = settings.terminate, settings.steer
+    vxlan, gre = terminate.terminate
+    assert (vxlan.encapsulation, vxlan.local, vxlan.remote) == (
+        "vxlan",
+        *map(IPv6Address, ("2001:db8::1", "2001:db8::2")),
+    )
+    assert (vxlan.key, vxlan.vnet, vxlan.udp_checksum, vxlan.dscp) == (0x1234, 1, "optional", "uniform")
+    assert (gre.encapsulation, gre.local, gre.vnet, gre.key, gre.remote) == (
+        "gre",
+        IPv4Address("192.0.2.1"),
+        0,
+        None,
+        None,
+    )
+    assert (gre.udp_checksum, gre.dscp) == (None, "pipe")
+    assert terminate.uplink == {None: 1, 5: 0, 6: 1} and terminate.slow_path
+    assert terminate.options == {(0x0102, 0x80), (0xFFFF, 0x01)}
+    first, host, second = (steer.vports[number] for number in range(3))
+    assert (first.vnet, first.mac, first.receive_mtu, first.queues) == (0, bytes.fromhex("02aa00000001"), 1500, 3)
+    assert (first.drop_bad_checksum, first.multicast, set(first.indirection)) == (True, False, {0, 1, 2})
+    assert (host.mac, host.receive_mtu, host.queues, host.drop_bad_checksum, host.multicast) == (
+        None,
+        65535,
+        1,
+        False,
+        True,
+    )
+    assert (second.vnet, second.mac) == (1, first.mac), "in another vnet"
+    assert (steer.unknown_unicast, steer.slow_path) == ({0: "flood", 1: "slow_path"}, 1)
+    assert (settings.coalesce.contexts, settings.coalesce.idle, terminate.contexts) == (64, 200_000, 64)
+    assert config.receive_settings("100g").terminate.contexts == 256
+
+
+def test_nothing_is_received_where_nothing_is_said() -> None:
+    settings = parse(CONFIG).receive_settings()
+    assert (settings.terminate.terminate, settings.terminate.uplink, settings.steer.slow_path) == ([], {}, None)
+    assert settings.steer.unknown_unicast == {0: "drop"}
+
+
+def test_another_vport_as_a_target() -> None:
+    """The model knows how; the card's tables do not yet."""
+    config = parse(RECEIVE)
+    assert config.model_network().forwarding == {(1, bytes.fromhex("02aa00000001")): ToVport(2)}
+    with pytest.raises(UserError, match='forward number 1: to: the card sends no frame to "vport:vm2" yet'):
+        config.driver_network()

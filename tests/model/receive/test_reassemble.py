@@ -1,6 +1,9 @@
 """STT frames: fragments in any order, and fragments that lie."""
 
+from functools import reduce
+from ipaddress import ip_address
 from itertools import pairwise
+from operator import xor
 from random import Random
 from struct import pack
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 
 from sim.model.card import Card
 from sim.model.parse import parse
+from sim.model.receive.reassemble import source_class
 from sim.model.receive.receiver import Receiver
 from sim.model.receive.verify import BAD, GOOD, NONE, PARTIAL
 from sim.model.segment import finish, finish_partial
@@ -263,6 +267,14 @@ class TestContexts:
                 whole += take(other, [piece(0, 50, identifier=identifier, source=source)])
         assert {one.frame for one in whole} == ({FRAME[18:]} if apart or flood < 63 else set())
         assert len(whole) == (len(frames) if apart or flood < 63 else 0)
+
+    def test_class_of_a_source(self):
+        """The XOR of all its 4-bit digits."""
+        for address in ("192.0.2.1", "255.240.0.15", "2001:db8::1", "fdee::10", "0.0.0.16", "::"):
+            digits = ip_address(address).packed.hex()
+            assert source_class(ip_address(address).packed) == reduce(xor, (int(digit, 16) for digit in digits)), (
+                address
+            )
 
     def test_a_class_has_its_share(self):
         """It is the XOR of the source's 4-bit digits."""
