@@ -18,7 +18,7 @@ from rich.console import Console
 from hdl.config import PRESETS
 from host import report, traffic
 from host.captures import check_folder
-from host.errors import UserError
+from host.errors import Mismatch, UserError
 
 MISMATCH, USAGE, INTERNAL, INTERRUPTED = 1, 2, 3, 130
 
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bench_app = typer.Typer(help="Measure how near to line rate the card stays.")
+bench_app = typer.Typer()
 app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -96,6 +96,44 @@ def segment(
     raise typer.Exit(report.exit_code(figures))
 
 
+@bench_app.callback(
+    invoke_without_command=True, epilog="Example: tunnelnic bench --quick --json bench.json --plot bench.svg"
+)
+def bench_all(
+    context: typer.Context,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures here; - prints them.", metavar="FILE")
+    ] = None,
+    plot_file: Annotated[Path | None, typer.Option("--plot", help="Draw the curves here.", metavar="FILE.svg")] = None,
+    preset: Preset = "10g",
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything: about a minute.")] = False,
+) -> None:
+    """Measure two cards and the wire between them: the founding article's tables, small packets, a lossy wire.
+
+    Without a command it runs all of that; a command measures one path by itself.
+    """
+    if context.invoked_subcommand is not None:
+        if json_file or plot_file or quick or preset != "10g":
+            raise UserError(f"options of `bench` itself go behind `bench {context.invoked_subcommand}`, if it has them")
+        return
+    from host import benchmark, plot
+    from host.progress import progress_bar
+    from host.simulation import preset as named
+
+    nic, as_json = named(preset), json_file == Path("-")
+    for path in (plot_file, None if as_json else json_file):
+        if path is not None:
+            check_folder(path)
+    with progress_bar("bench", patience=0) as progress:
+        found = benchmark.run(nic, benchmark.QUICK if quick else benchmark.NORMAL, progress)
+    if json_file is not None and not as_json:
+        report.write_json(json_file, found)
+    if plot_file is not None:
+        plot.write(plot_file, found["small_packets"], found["loss"]["rows"], nic.name)
+    report.show(found, benchmark.shown(found, nic), as_json=as_json)
+    raise typer.Exit(benchmark.exit_code(found))
+
+
 @bench_app.command(
     "tx", epilog="Example: tunnelnic bench tx --preset 10g --pattern 32k --encapsulation 'stt frame ipv4'"
 )
@@ -155,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             app(["--help"], prog_name="tunnelnic", standalone_mode=False)
             return USAGE
         return app(arguments, prog_name="tunnelnic", standalone_mode=False) or 0
+    except Mismatch as error:
+        return fail(str(error), MISMATCH)
     except UserError as error:
         return fail(str(error), USAGE)
     except typer.TyperException as error:

@@ -40,13 +40,13 @@ def all_tunnels() -> dict[str, dict[str, object] | None]:
     return tunnels
 
 
-def config_of(tunnel: dict[str, object] | None, mtu: int = 1500) -> Config:
-    """One vport whose frames all go one way."""
+def config_of(tunnel: dict[str, object] | None, mtu: int = 1500, vports: int = 1) -> Config:
+    """Vports whose frames all go one way."""
     return Config.model_validate(
         {
             "uplink": {"mac": "02:00:00:00:00:01", "mtu": mtu},
             "vnet": [{"name": "blue"}],
-            "vport": [{"name": "vm1", "vnet": "blue"}],
+            "vport": [{"name": f"vm{number}", "vnet": "blue"} for number in range(1, vports + 1)],
             "tunnel": [] if tunnel is None else [tunnel],
             "forward": [{"vnet": "blue", "mac": "*", "to": "uplink" if tunnel is None else "tunnel:remote"}],
         }
