@@ -3,5 +3,6 @@
 ::
 
     network.Network ── profiles.render ── tables.program ── transport.Transport ── card
-                                          cuckoo.place                       └──── counters.read
+                                          cuckoo.Cuckoo                      └──── counters.read
+    receive.Receive ───────────────────── receive.writes
 """

@@ -9,57 +9,56 @@
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from hdl.registers.tables import EXACT_ROWS, EXACT_WAYS, exact_row
+from hdl.registers.exact import ExactTable
 
-Key = tuple[int, int]
-"""(vnet, MAC address as a number)"""
+Key = tuple[int, ...]
+"""The values of the key's fields, in the order of `ExactTable.key`."""
 
 
 class NoRoom(ValueError):
     """The table cannot hold an entry, wherever the others are moved."""
 
 
-def rows_of(key: Key) -> list[int]:
-    """The rows in which a key may lie, one a way, numbered through the whole table."""
-    return [way * EXACT_ROWS + exact_row(way, *key) for way in range(EXACT_WAYS)]
+@dataclass(frozen=True)
+class Cuckoo:
+    """Placement in one table; `describe` says for an error what has no room where."""
+
+    table: ExactTable
+    describe: Callable[[Key], str]
+
+    def place(self, keys: Iterable[Key]) -> dict[int, Key]:
+        """A place for every key, place to key. The same keys in the same order give the same places.
+
+        Raises NoRoom only where no arrangement of the keys exists: the search is an augmenting path of bipartite
+        matching.
+        """
+        placed: dict[int, Key] = {}
+        for key in keys:
+            self.insert(placed, key)
+        return placed
+
+    def insert(self, placed: dict[int, Key], key: Key) -> None:
+        """Add a key, moving others where needed. Raises NoRoom and leaves what is placed as it was."""
+        came_from: dict[int, int | None] = dict.fromkeys(self.table.places_of(key))
+        queue = deque(came_from)
+        while queue:
+            at = queue.popleft()
+            if at not in placed:
+                placed[make_room(placed, came_from, at)] = key
+                return
+            for other in self.table.places_of(placed[at]):
+                if other not in came_from:
+                    came_from[other] = at
+                    queue.append(other)
+        raise NoRoom(f"{self.describe(key)} beside the {len(placed)} entries it holds")
 
 
-def place(keys: Iterable[Key]) -> dict[int, Key]:
-    """A row for every key, row to key. The same keys in the same order give the same rows.
-
-    Raises NoRoom only where no arrangement of the keys exists: the search is an augmenting path of bipartite matching.
-    """
-    table: dict[int, Key] = {}
-    for key in keys:
-        insert(table, key)
-    return table
-
-
-def insert(table: dict[int, Key], key: Key) -> None:
-    """Put a key into the table, moving others where needed. Raises NoRoom and leaves the table as it was."""
-    came_from: dict[int, int | None] = dict.fromkeys(rows_of(key))
-    queue = deque(came_from)
-    while queue:
-        row = queue.popleft()
-        if row not in table:
-            table[make_room(table, came_from, row)] = key
-            return
-        for other in rows_of(table[row]):
-            if other not in came_from:
-                came_from[other] = row
-                queue.append(other)
-    vnet, mac = key
-    raise NoRoom(
-        f"the exact forwarding table has no room for MAC {mac.to_bytes(6, 'big').hex(':')} of vnet {vnet} "
-        f"beside the {len(table)} entries it holds"
-    )
-
-
-def make_room(table: dict[int, Key], came_from: dict[int, int | None], free: int) -> int:
-    """Move every entry of the chain one step towards the free row; the row that is free then."""
-    while (row := came_from[free]) is not None:
-        table[free] = table[row]
-        free = row
+def make_room(placed: dict[int, Key], came_from: dict[int, int | None], free: int) -> int:
+    """Move every entry of the chain one step towards the free place; the place that is free then."""
+    while (at := came_from[free]) is not None:
+        placed[free] = placed[at]
+        free = at
     return free

@@ -10,6 +10,8 @@ SttMode = Literal["frame", "segment"]
 Destination = int | Literal["drop", "uplink"]
 """Index of a tunnel, or one of the two words."""
 
+KEY_BITS: Mapping[Encapsulation, int] = {"gre": 32, "nvgre": 32, "vxlan": 24, "geneve": 24, "stt": 64}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tunnel:

@@ -12,14 +12,23 @@ go on as they were routed: let the card run empty before changing a profile or a
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from driver.cuckoo import place
+from driver.cuckoo import Cuckoo, Key
 from driver.network import Destination, Network
 from driver.profiles import Profile, render, tunnel_fields, uplink
 from driver.transport import Transport
 from hdl.registers import tables
-from hdl.registers.tables import Table, pack
+from hdl.registers.rows import pack
+from hdl.registers.tables import EXACT_TABLE, Table
 
 MOST_EXACT = 64
+
+
+def no_room_for_forward(key: Key) -> str:
+    vnet, mac = key
+    return f"the exact forwarding table has no room for MAC {mac.to_bytes(6, 'big').hex(':')} of vnet {vnet}"
+
+
+FORWARD = Cuckoo(EXACT_TABLE, no_room_for_forward)
 
 
 class TooMany(ValueError):
@@ -120,15 +129,15 @@ def route_rows(network: Network) -> Iterator[Write]:
         for (vnet, mac), to in network.forwarding.items()
         if mac is None
     }
-    exact = {
+    exact: dict[Key, Destination] = {
         (vnet, int.from_bytes(mac, "big")): to for (vnet, mac), to in network.forwarding.items() if mac is not None
     }
     placed = {
-        row: pack(tables.EXACT_FIELDS, {**route_fields(exact[key]), "vnet": key[0], "mac": key[1]})
-        for row, key in place(exact).items()
+        row: pack(tables.EXACT_FIELDS, {**route_fields(exact[key]), **EXACT_TABLE.values(key)})
+        for row, key in FORWARD.place(exact).items()
     }
     yield from cleared(Table.WILDCARD, wildcards, tables.VNETS)
-    yield from cleared(Table.EXACT, placed, tables.EXACT_WAYS * tables.EXACT_ROWS)
+    yield from cleared(Table.EXACT, placed, EXACT_TABLE.places)
 
 
 def route_fields(to: Destination) -> dict[str, int]:

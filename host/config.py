@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 import driver.network
 import sim.model.network
 from driver.cuckoo import NoRoom
+from driver.network import KEY_BITS
 from driver.tables import TooMany, writes
 from hdl.registers import tables
 from host.config_errors import ConfigError, explain
 from host.config_types import Address, Dscp, ForwardMac, MacAddress, Name, Options, Target, UnicastMac
 from host.errors import UserError
 
-KEY_BITS = {"gre": 32, "nvgre": 32, "vxlan": 24, "geneve": 24, "stt": 64}
 KEY_NAMES = {
     "gre": "a GRE key",
     "nvgre": "VSID << 8 | FlowID",

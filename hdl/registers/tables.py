@@ -8,8 +8,10 @@
 A row is written in one cycle, so that no packet sees half of one.
 """
 
-from collections.abc import Mapping
 from enum import IntEnum
+
+from hdl.registers.exact import ExactTable
+from hdl.registers.rows import Fields
 
 VPORTS = 64
 VNETS = 64
@@ -26,25 +28,18 @@ VNET_BITS = 6
 TUNNEL_BITS = 7
 PROFILE_BITS = 5
 
-EXACT_WAYS = 4
-EXACT_ROWS = 32  # rows a way: 128 places for 64 entries
-EXACT_ROW_BITS = 5
-
 
 class Table(IntEnum):
     """Which table a write goes to."""
 
     VPORT = 0
     WILDCARD = 1
-    EXACT = 2  # row = way * EXACT_ROWS + row
+    EXACT = 2  # row = place of an EXACT_TABLE
     TUNNEL = 3
     PROFILE = 4
     TEMPLATE = 5  # row = profile * (TEMPLATE_BYTES / width) + beat
     SEQUENCE = 6  # the next GRE sequence number of a tunnel
 
-
-Fields = Mapping[str, int]
-"""Name to width in bits, least significant field first."""
 
 VPORT_FIELDS: Fields = {"valid": 1, "vnet": VNET_BITS}
 
@@ -90,26 +85,6 @@ PROFILE_FIELDS: Fields = {
 SEQUENCE_FIELDS: Fields = {"next": 32}
 
 
-def row_bits(fields: Fields) -> int:
-    """Width of a row in bits."""
-    return sum(fields.values())
-
-
-def pack(fields: Fields, values: Mapping[str, int]) -> int:
-    """A row as an integer. Raises ValueError for an unknown field or a value that does not fit."""
-    unknown = set(values) - set(fields)
-    if unknown:
-        raise ValueError(f"no field {sorted(unknown)[0]!r}; the fields are {', '.join(fields)}")
-    row, at = 0, 0
-    for name, width in fields.items():
-        value = int(values.get(name, 0))
-        if not 0 <= value < 1 << width:
-            raise ValueError(f"{name} is {value}; it must fit {width} bits")
-        row |= value << at
-        at += width
-    return row
-
-
 def pack_template_row(words: list[tuple[int, int]], width: int) -> int:
     """One beat of a template: `width` // 2 pairs of (word, OuterPatch code), first word first.
 
@@ -122,17 +97,14 @@ def pack_template_row(words: list[tuple[int, int]], width: int) -> int:
     return row
 
 
-# Exact match: each way's row number is five parities of the key, `vnet << 48 | mac`. The masks are random, but any
-# eight bits of a MAC address in a row, and the vnet alone, reach all rows of every way.
-EXACT_HASH_MASKS: tuple[tuple[int, ...], ...] = (
+# Of the key `vnet << 48 | mac`. The masks are random, but any eight bits of a MAC address in a row, and the vnet alone,
+# reach all 32 rows of every way.
+MAC_HASH_MASKS: tuple[tuple[int, ...], ...] = (
     (0x20E2FE30DB9B2B, 0x396DDD8A0C330D, 0x2EC3790B8B7FB1, 0x18DF92CD612E53, 0x2A5D5D32CF9F7B),
     (0x0533CF3B60F47F, 0x0967E4A583DFCC, 0x3A5392FF65D1C2, 0x3818DA50D872AC, 0x13A57D798D834C),
     (0x278B0F56FAF6A5, 0x141E796DF0ED65, 0x06DFF3F46363A7, 0x0C65408C22FF7E, 0x0239C8662FDBA8),
     (0x297122DD88C410, 0x02320A525279E4, 0x192526FD0109BA, 0x16F749FBF98080, 0x0B3CDFBF6C43F3),
 )
 
-
-def exact_row(way: int, vnet: int, mac: int) -> int:
-    """The row of `way` in which an exact forwarding entry may lie."""
-    key = vnet << 48 | mac
-    return sum(((key & mask).bit_count() & 1) << bit for bit, mask in enumerate(EXACT_HASH_MASKS[way]))
+# 128 places for 64 entries
+EXACT_TABLE = ExactTable(fields=EXACT_FIELDS, key=("vnet", "mac"), masks=MAC_HASH_MASKS)

@@ -16,14 +16,13 @@ from amaranth.lib import data
 
 from hdl.parse.limits import HEADER_WORD_BITS
 from hdl.registers.receive import RX_REASON_BITS
+from hdl.registers.rx_tables import ENTRY_BITS, LOCAL_BITS, QUEUE_BITS
+from hdl.registers.tables import VNET_BITS, VPORTS
 
 LONGEST = 9238  # bytes of a packet off the wire: two tags and the largest MTU
 LENGTH_BITS = 14
 ROW_BITS = 16
 HANDLE_BITS = 16  # of a host buffer of 64 KB
-LOCAL_BITS = 4  # local tunnel addresses
-ENTRY_BITS = 6  # termination entries
-VNET_BITS = 6
 MERGED_BYTES = 128  # longest headers of a frame that may be coalesced: two tags, IPv6, TCP with all options: 122
 
 
@@ -90,6 +89,21 @@ class OuterFacts(data.Struct):
     zero: 1  # STT: the fragment at offset 0, which has an inner header
     alone: 1  # STT: it is the whole frame
     stt: SttFields
+
+
+class Termination(data.Struct):
+    """Whose a packet is; one for each `OuterFacts`, in order.
+
+    An STT fragment that does not begin its frame is looked up nowhere: only `reason`, `tunnelled` and `outer` count.
+    """
+
+    reason: RX_REASON_BITS  # the parser's or the tables'; 0: none so far
+    vnet: VNET_BITS
+    entry: ENTRY_BITS
+    uniform: 1  # DSCP comes from the outer header
+    nvgre: 1  # a tag inside is forbidden
+    tunnelled: 1  # not BARE
+    outer: OuterFacts
 
 
 class SttChunk(data.Struct):
@@ -250,3 +264,14 @@ class Completion(data.Struct):
     l4_status: 2
     tagged: 1  # STT: a tag belongs into the frame
     tci: 16
+
+
+Delivery = data.StructLayout(
+    {
+        **data.Layout.cast(Completion).members,  # `reason` not 0: it goes nowhere; `slow`: the slow path takes it
+        "vports": VPORTS,  # to whom a copy goes, a bit each
+        "queue": QUEUE_BITS,  # of the vport; 0 where there are several
+        "cut": 1,  # segment it by `gso_size`: it is longer than the vport takes, or goes to several
+    }
+)
+"""A completion, and to whom it goes."""

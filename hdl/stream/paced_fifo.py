@@ -4,6 +4,9 @@ from amaranth import Module, Signal
 
 from hdl.stream.fifo import BlockRamFifo, Fifo
 
+PACE = {8: 6, 16: 3, 32: 2, 64: 1}
+"""Bytes a beat to cycles from one packet's record to the next's at least: a packet with its gap takes longer."""
+
 
 class PacedFifo(BlockRamFifo):
     """First in, first out, an entry every six cycles at most: what `Fifo` does, where it need not do it every cycle.

@@ -1,14 +1,15 @@
 """Where a frame goes: the tables behind one lookup stream."""
 
 from amaranth import Module, Mux
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.registers.tables import PROFILE_ROWS, TUNNEL_ROWS, VNETS, VPORT_BITS, VPORTS, Table
+from hdl.registers.tables import EXACT_TABLE, PROFILE_ROWS, TUNNEL_ROWS, VNETS, VPORT_BITS, VPORTS, Table
 from hdl.stream.paced_fifo import record_fifo
 from hdl.stream.pipe import Pipe
 from hdl.table.exact import ExactMatch
-from hdl.table.rows import EXACT_ROW, PROFILE_ROW, ROUTE_ROW, TABLE_MEMORY, TUNNEL_ROW, VPORT_ROW, table_write
+from hdl.table.memory import table_memory
+from hdl.table.rows import EXACT_ROW, PROFILE_ROW, ROUTE_ROW, TUNNEL_ROW, VPORT_ROW, table_write
 
 
 class RouteRequest(data.Struct):
@@ -64,16 +65,7 @@ class ForwardingTables(wiring.Component):
         )
 
         def read(name: str, table: Table, shape, rows: int, address):
-            """Two steps: the memory's, and a register behind it."""
-            m.submodules[name] = mem = memory.Memory(shape=shape, depth=rows, init=[], attrs=TABLE_MEMORY)
-            write_port, read_port = mem.write_port(), mem.read_port()
-            m.d.comb += [
-                write_port.addr.eq(self.table.row),
-                write_port.data.eq(self.table.data),
-                write_port.en.eq(self.table.valid & (self.table.table == table)),
-                read_port.addr.eq(address),
-            ]
-            return read_port.data
+            return table_memory(m, name, write=self.table, table=table, shape=shape, rows=rows, address=address)
 
         pipe.step()
         vport = read("vports", Table.VPORT, VPORT_ROW, VPORTS, pipe.vport)
@@ -81,11 +73,11 @@ class ForwardingTables(wiring.Component):
         pipe.put(known_vport=vport.valid, vnet=vport.vnet)
         pipe.step()
 
-        m.submodules.exact = exact = ExactMatch()
+        m.submodules.exact = exact = ExactMatch(EXACT_TABLE)
         m.d.comb += [
             exact.valid.eq(pipe.valid),
-            exact.vnet.eq(pipe.vnet),
-            exact.mac.eq(pipe.mac),
+            exact.key.vnet.eq(pipe.vnet),
+            exact.key.mac.eq(pipe.mac),
             exact.write.eq(self.table.valid & (self.table.table == Table.EXACT)),
             exact.row.eq(self.table.row),
             exact.entry.eq(self.table.data[: EXACT_ROW.size]),
@@ -97,8 +89,8 @@ class ForwardingTables(wiring.Component):
             pipe.step()
         pipe.put(
             known_route=exact.hit | pipe.wildcard.valid,
-            drop=Mux(exact.hit, exact.route.drop, pipe.wildcard.drop),
-            index=Mux(exact.hit, exact.route.tunnel, pipe.wildcard.tunnel),
+            drop=Mux(exact.hit, exact.value.drop, pipe.wildcard.drop),
+            index=Mux(exact.hit, exact.value.tunnel, pipe.wildcard.tunnel),
         )
         pipe.step()
 

@@ -4,12 +4,13 @@ from amaranth.lib import data
 
 from hdl.registers import tables
 from hdl.registers.patches import OUTER_PATCH_BITS
+from hdl.registers.rows import Fields
 
 # In block RAM, and never read in the cycle of a write (see `hdl.table.writer`): no bypass needed.
 TABLE_MEMORY = {"ram_style": "block", "no_rw_check": 1}
 
 
-def row_layout(fields: tables.Fields) -> data.StructLayout:
+def row_layout(fields: Fields) -> data.StructLayout:
     """The layout of a table row."""
     return data.StructLayout(dict(fields))
 
@@ -27,9 +28,14 @@ def template_row(width: int) -> data.StructLayout:
     return data.StructLayout({"data": 8 * width, "codes": data.ArrayLayout(OUTER_PATCH_BITS, width // 2)})
 
 
+def write_layout(*, table_bits: int, row_bits: int, data_bits: int) -> data.StructLayout:
+    """A row on its way into one of several tables: `data` holds the row in its low bits."""
+    return data.StructLayout({"valid": 1, "table": table_bits, "row": row_bits, "data": data_bits})
+
+
 def table_write(width: int) -> data.StructLayout:
-    """A row on its way into a table: `data` holds the row in its low bits."""
+    """A row on its way into a table of the transmit path."""
     widest = max(
         template_row(width).size, TUNNEL_ROW.size, PROFILE_ROW.size, EXACT_ROW.size, VPORT_ROW.size, SEQUENCE_ROW.size
     )
-    return data.StructLayout({"valid": 1, "table": 3, "row": 12, "data": widest})
+    return write_layout(table_bits=3, row_bits=12, data_bits=widest)

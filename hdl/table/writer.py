@@ -1,15 +1,13 @@
 """Table writes, one at a time, while no lookup is under way."""
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.table.rows import table_write
 
-
-def table_port(width: int) -> wiring.Signature:
+def table_port(layout: data.StructLayout) -> wiring.Signature:
     """Where the driver's side writes rows: a row is taken in a cycle in which `valid` and `ready` are 1."""
-    members = {name: Out(shape) for name, shape in table_write(width).members.items()}
+    members = {name: Out(shape) for name, shape in layout.members.items()}
     return wiring.Signature({**members, "ready": In(1)})
 
 
@@ -27,13 +25,13 @@ class TableWriter(wiring.Component):
 
     Parameters
     ----------
-    width : bytes a beat (of templates)
+    layout : of a row on its way (`hdl.table.rows.table_write`, `hdl.rx.rows.RX_TABLE_WRITE`)
     drain : cycles from `hold` until no lookup is under way
     """
 
-    def __init__(self, *, width: int, drain: int):
+    def __init__(self, *, layout: data.StructLayout, drain: int):
         self.drain = drain
-        super().__init__({"i": In(table_port(width)), "hold": Out(1), "o": Out(table_write(width))})
+        super().__init__({"i": In(table_port(layout)), "hold": Out(1), "o": Out(layout)})
 
     def elaborate(self, platform):
         m = Module()

@@ -12,6 +12,7 @@ from hdl.stream.credit_fifo import CreditFifo
 from hdl.stream.paced_fifo import record_fifo
 from hdl.table.counters import Counters
 from hdl.table.forwarding import ForwardingTables, RouteRequest
+from hdl.table.rows import table_write
 from hdl.table.writer import TableWriter, table_port
 from hdl.tx.cut import Cutter
 from hdl.tx.egress import Egress
@@ -67,7 +68,7 @@ class TxPath(wiring.Component):
             {
                 "i": In(stream.Signature(host_beat(width))),
                 "o": Out(stream.Signature(wire_beat(width))),
-                "table": In(table_port(width)),
+                "table": In(table_port(table_write(width))),
                 "counter": In(wiring.Signature({"select": Out(4), "value": In(32)})),
             }
         )
@@ -80,7 +81,7 @@ class TxPath(wiring.Component):
         m.submodules.guard = guard = Guard(width=width)
         m.submodules.parse = parse = Parse(width=width)
         m.submodules.forwarding = forwarding = ForwardingTables(width=width)
-        m.submodules.writer = writer = TableWriter(width=width, drain=forwarding.latency + 4)
+        m.submodules.writer = writer = TableWriter(layout=table_write(width), drain=forwarding.latency + 4)
         m.submodules.plan = plan = Planner(width=width)
         m.submodules.cut = cut = Cutter(width=width)
         m.submodules.sum = summer = Summer(width=width)

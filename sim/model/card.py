@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from sim.model import encapsulate, outer, stt
 from sim.model.fit import overhead, tag_moves_out
 from sim.model.flow import source_port
-from sim.model.network import Network, Tunnel
+from sim.model.network import Network, ToVport, Tunnel
 from sim.model.parse import ETHERNET, TCP, Headers, parse
-from sim.model.segment import finish_partial, segment
+from sim.model.receive.delivery import GSO_NONE, GSO_TCPV4, GSO_TCPV6, Delivery
+from sim.model.receive.rss import receive_hash
+from sim.model.receive.verify import GOOD, NONE, PARTIAL
+from sim.model.segment import completes_l4, finish, finish_partial, needs_cutting, segment
 
 LONGEST = 22 + 40 + 65535  # bytes: the longest Ethernet header, and IPv6 with the largest payload it can say
 REASONS = ("runt", "oversize", "bad_length", "unknown_vport", "no_route", "policy", "inner_vlan", "mtu")
@@ -20,8 +23,9 @@ class Dropped(Exception):
 class Card:
     """A card with a configuration, its running numbers and its counters.
 
-    Counters: frames_in = frames_sent + all drop.<reason>; packets_out; unparsed, the frames sent whole because their
-    headers were not understood. `drop.bad_length` stays 0: a frame here is as long as it is.
+    Counters: frames_in = frames_sent + `frames_local` + all drop.<reason>; packets_out; unparsed, the frames sent whole
+    because their headers were not understood. `drop.bad_length` stays 0: a frame here is as long as it is.
+    `frames_local`, those for another vport, has no counter in the hardware yet.
     """
 
     def __init__(self, network: Network) -> None:
@@ -30,17 +34,20 @@ class Card:
         self.stt_identifier = 0  # of the next STT frame, modulo 2^32
         self.sequence = [0] * len(network.tunnels)  # of the next GRE packet of each tunnel, modulo 2^32
         self.last_drop: str | None = None
+        self.frames_local = 0
+        self.local: list[Delivery] = []  # what the last frame became for another vport: one or none
         names = ("frames_in", "frames_sent", "packets_out", "unparsed", *(f"drop.{reason}" for reason in REASONS))
         self.counters = dict.fromkeys(names, 0)
 
     def transmit(self, frame: bytes, *, vport: int = 0, gso_size: int = 0, accecn: bool = False) -> list[bytes]:
-        """The packets that a frame becomes, none if it is dropped (`last_drop` says why).
+        """The packets that a frame becomes, none if it is dropped (`last_drop` says why) or for a vport (`local`).
 
         `gso_size`: bytes of TCP payload a segment, 0 to never cut; `accecn`: CWR belongs on every segment (RFC 9768).
         """
         if not 0 <= gso_size <= 0xFFFF:
             raise ValueError(f"gso_size {gso_size} is not 0 to 65535")
         self.counters["frames_in"] += 1
+        self.local = []
         try:
             headers, packets = self._process(bytes(frame), vport, gso_size, accecn)
         except Dropped as dropped:
@@ -48,6 +55,9 @@ class Card:
             self.counters[f"drop.{self.last_drop}"] += 1
             return []
         self.last_drop = None
+        if self.local:
+            self.frames_local += 1
+            return []
         self.counters["frames_sent"] += 1
         self.counters["packets_out"] += len(packets)
         self.counters["unparsed"] += headers.unparsed
@@ -66,6 +76,9 @@ class Card:
         if destination == "drop":
             raise Dropped("policy")
         headers = parse(frame)
+        if isinstance(destination, ToVport):
+            self.local = [hand_over(headers, destination.vport, self.network.vports[vport], gso_size)]
+            return headers, []
         if isinstance(destination, int):
             return headers, self._tunnel(destination, headers, gso_size, accecn)
         packets = segment(headers, gso_size, accecn)
@@ -119,6 +132,27 @@ class Card:
                 tunnel, stt_frame, stt.capacity(tunnel, mtu), source_port(headers), self.stt_identifier
             )
             self.stt_identifier = (self.stt_identifier + 1) & 0xFFFFFFFF
+
+
+def hand_over(headers: Headers, vport: int, vnet: int, gso_size: int) -> Delivery:
+    """A frame for another vport, uncut: a super-segment stays one, as its sender's host made it.
+
+    All checksums are complete but a super-segment's TCP checksum, which is its pseudo-header's sum: the frame has been
+    on no wire.
+    """
+    cut = needs_cutting(headers, gso_size)
+    frame = finish_partial(headers) if cut else finish(headers)
+    four, l4 = headers.ip_version == 4, PARTIAL if cut else GOOD if completes_l4(headers) else NONE
+    return Delivery(
+        frame,
+        (vport,),
+        vnet,
+        hash=receive_hash(headers),
+        gso_size=gso_size if cut else 0,
+        gso_type=(GSO_TCPV4 if four else GSO_TCPV6) if cut else GSO_NONE,
+        ip_checksum=GOOD if four and not headers.unparsed else NONE,
+        l4_checksum=NONE if headers.unparsed else l4,
+    )
 
 
 def inner_packets(tunnel: Tunnel, headers: Headers, gso_size: int, accecn: bool) -> list[bytes]:

@@ -1,7 +1,7 @@
 """How large things may be: what an encapsulation adds, and the largest segment of a frame that fits."""
 
 from sim.model import encapsulate, outer, stt
-from sim.model.network import Network, Tunnel
+from sim.model.network import Network, ToVport, Tunnel
 from sim.model.parse import Headers, parse
 
 
@@ -28,12 +28,14 @@ def default_gso_size(network: Network, frame: bytes, *, vport: int, vport_mtu: i
         return 0
     ip_and_tcp = headers.header_length - headers.l3
     limits = [0xFFFF]
+    if isinstance(destination, ToVport):  # nothing is cut on the way there, but its host may want segments
+        limits.append(network.mtu - ip_and_tcp)
     if vport_mtu is not None:
         limits.append(vport_mtu - ip_and_tcp)
     if isinstance(destination, int):
         tunnel = network.tunnels[destination]
         inner_headers = headers.header_length - (4 if tag_moves_out(tunnel, headers) else 0)
         limits.append(network.mtu_of(tunnel) - overhead(tunnel) - inner_headers)
-    else:
+    elif destination == "uplink":
         limits.append(network.mtu - ip_and_tcp)
     return max(0, min(limits))

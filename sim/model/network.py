@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
-Destination = str | int  # "drop", "uplink" or the index of a tunnel
+
+@dataclass(frozen=True)
+class ToVport:
+    """Another vport of the same vnet, by its number."""
+
+    vport: int
+
+
+Destination = str | int | ToVport  # "drop", "uplink", the index of a tunnel, or a vport
 
 ENCAPSULATIONS = ("gre", "nvgre", "vxlan", "geneve", "stt")
 KEY_BITS = {"gre": 32, "nvgre": 32, "vxlan": 24, "geneve": 24, "stt": 64}
@@ -96,7 +104,11 @@ class Network:
             least = max(least, 1280 if tunnel.version == 6 else 0)
             if not least <= self.mtu_of(tunnel) <= LARGEST_MTU:
                 raise ValueError(f"mtu {self.mtu_of(tunnel)} of a tunnel is not {least} to {LARGEST_MTU}")
-        for destination in self.forwarding.values():
+        for (vnet, _), destination in self.forwarding.items():
+            if isinstance(destination, ToVport):
+                if self.vports.get(destination.vport) != vnet:
+                    raise ValueError(f"vport {destination.vport} is none of vnet {vnet}")
+                continue
             known = (
                 destination in ("drop", "uplink")
                 if isinstance(destination, str)

@@ -63,15 +63,22 @@ class Headers:
         return self.frame[at : at + size], self.frame[at + size : at + 2 * size]
 
 
-def parse(frame: bytes) -> Headers:
-    """Look through Ethernet, up to two tags, IP and TCP or UDP. Needs the 14 bytes of an Ethernet header."""
+def parse(frame: bytes, here: int | None = None) -> Headers:
+    """Look through Ethernet, up to two tags, IP and TCP or UDP. Needs the 14 bytes of an Ethernet header.
+
+    `here`: only so many bytes can be looked at; headers that do not end in them are as if cut short. All by default.
+    """
     if len(frame) < ETHERNET:
         raise ValueError(f"a frame of {len(frame)} bytes has no Ethernet header")
+    here = len(frame) if here is None else here
+    if here < ETHERNET:
+        return Headers(frame, ETHERNET, tags=0, **unparsed(frame, ETHERNET))
     l3, tags = ETHERNET, 0
-    while tags < MOST_TAGS and word(frame, l3 - 2) in TAGS and len(frame) >= l3 + 4:
+    while tags < MOST_TAGS and word(frame, l3 - 2) in TAGS and here >= l3 + 4:
         l3, tags = l3 + 4, tags + 1
-    kind = word(frame, l3 - 2)
-    found = parse_ipv4(frame, l3) if kind == IPV4 else parse_ipv6(frame, l3) if kind == IPV6 else whole(frame, l3)
+    found, kind = whole(frame, l3), word(frame, l3 - 2)
+    if kind in (IPV4, IPV6):
+        found = (parse_ipv4 if kind == IPV4 else parse_ipv6)(frame, l3, here)
     tpid, tci = (word(frame, 12), word(frame, 14)) if tags else (0, 0)
     return Headers(frame, l3, tags=tags, tpid=tpid, tci=tci, **found)
 
@@ -108,21 +115,21 @@ def unparsed(frame: bytes, l4: int, ip_version: int = 0, tos: int = 0) -> Found:
     }
 
 
-def parse_ipv4(frame: bytes, l3: int) -> Found:
-    if len(frame) < l3 + 20 or frame[l3] >> 4 != 4:
+def parse_ipv4(frame: bytes, l3: int, here: int) -> Found:
+    if here < l3 + 20 or frame[l3] >> 4 != 4:
         return unparsed(frame, l3)
     l4 = l3 + 4 * (frame[l3] & 15)
-    if not l3 + 20 <= l4 <= len(frame):
+    if not l3 + 20 <= l4 <= here:
         return unparsed(frame, l3)
     tos, ip_end = frame[l3 + 1], l3 + word(frame, l3 + 2)
     if not l4 <= ip_end <= len(frame):
         return unparsed(frame, l4, 4, tos)
     more_or_offset = word(frame, l3 + 6) & 0x3FFF
-    return parse_l4(frame, l4, ip_end, 4, tos, frame[l3 + 9], fragment=more_or_offset != 0)
+    return parse_l4(frame, l4, ip_end, here, 4, tos, frame[l3 + 9], fragment=more_or_offset != 0)
 
 
-def parse_ipv6(frame: bytes, l3: int) -> Found:
-    if len(frame) < l3 + 40 or frame[l3] >> 4 != 6:
+def parse_ipv6(frame: bytes, l3: int, here: int) -> Found:
+    if here < l3 + 40 or frame[l3] >> 4 != 6:
         return unparsed(frame, l3)
     start, tos, protocol = l3 + 40, word(frame, l3) >> 4 & 0xFF, frame[l3 + 6]
     at, ip_end, extensions = start, start + word(frame, l3 + 4), 0
@@ -130,27 +137,30 @@ def parse_ipv6(frame: bytes, l3: int) -> Found:
         return unparsed(frame, start, 6, tos)
     while protocol in (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS):
         extensions += 1
-        if extensions > MOST_EXTENSIONS or at + 8 > ip_end:
+        if extensions > MOST_EXTENSIONS or at + 8 > min(ip_end, here):
             return unparsed(frame, start, 6, tos)
         end = at + 8 * (frame[at + 1] + 1)
-        if end > min(ip_end, DEEPEST):
+        if end > min(ip_end, here, DEEPEST):
             return unparsed(frame, start, 6, tos)
         if protocol == ROUTING and frame[at + 3] != 0:
             return unparsed(frame, start, 6, tos)  # the pseudo-header's destination is the last hop's, not the header's
         at, protocol = end, frame[at]
-    return parse_l4(frame, at, ip_end, 6, tos, protocol, fragment=protocol == FRAGMENT)
+    return parse_l4(frame, at, ip_end, here, 6, tos, protocol, fragment=protocol == FRAGMENT)
 
 
-def parse_l4(frame: bytes, l4: int, ip_end: int, ip_version: int, tos: int, protocol: int, *, fragment: bool) -> Found:
+def parse_l4(
+    frame: bytes, l4: int, ip_end: int, here: int, ip_version: int, tos: int, protocol: int, *, fragment: bool
+) -> Found:
+    deepest = min(ip_end, here, DEEPEST)
     header_length, tcp, udp = l4, not fragment and protocol == TCP, not fragment and protocol == UDP
     if tcp:
-        if l4 + 20 > ip_end:
+        if l4 + 20 > min(ip_end, here):
             return unparsed(frame, l4, ip_version, tos)
         header_length = l4 + 4 * (frame[l4 + 12] >> 4)
-        if not l4 + 20 <= header_length <= min(ip_end, DEEPEST):
+        if not l4 + 20 <= header_length <= deepest:
             return unparsed(frame, l4, ip_version, tos)
     if udp:
-        if l4 + 8 > min(ip_end, DEEPEST) or word(frame, l4 + 4) != ip_end - l4:
+        if l4 + 8 > deepest or word(frame, l4 + 4) != ip_end - l4:
             return unparsed(frame, l4, ip_version, tos)
         header_length = l4 + 8
     return {

@@ -11,24 +11,17 @@ from struct import pack, unpack_from
 from hdl.registers import tables
 from hdl.registers.counters import COUNTERS, DropReason, TxCounter
 from hdl.registers.patches import OuterPatch as P
-from hdl.registers.tables import Fields, Table
+from hdl.registers.rows import Fields
+from hdl.registers.tables import Table
 from sim.model.flow import source_port
 from sim.model.parse import Headers, parse
 from sim.model.segment import finish_partial, needs_cutting, segment
 from sim.model.stt import LONGEST_WHOLE, stt_header
+from tests.support.rows import unpack
 from tests.support.wire import words_sum
 
 STT_HEADER_WORDS = 9
 CWR, ACK, PSH = 0x80, 0x10, 0x08
-
-
-def unpack(fields: Fields, row: int) -> dict[str, int]:
-    values = {}
-    for name, width in fields.items():
-        values[name] = row & ((1 << width) - 1)
-        row >>= width
-    assert row == 0, "a row is wider than its fields"
-    return values
 
 
 @dataclass
@@ -67,8 +60,7 @@ class TableCard:
             return DropReason.UNKNOWN_VPORT, 0
         vnet, address = found["vnet"], int.from_bytes(mac, "big")
         entry = self.row(Table.WILDCARD, vnet, tables.ROUTE_FIELDS)
-        for way in range(tables.EXACT_WAYS):
-            number = way * tables.EXACT_ROWS + tables.exact_row(way, vnet, address)
+        for number in tables.EXACT_TABLE.places_of((vnet, address)):
             exact = self.row(Table.EXACT, number, tables.EXACT_FIELDS)
             if exact["valid"] and (exact["vnet"], exact["mac"]) == (vnet, address):
                 entry = exact

@@ -8,10 +8,10 @@ from random import Random
 import pytest
 
 from driver import tables
-from driver.cuckoo import NoRoom, insert, place, rows_of
+from driver.cuckoo import Key, NoRoom
 from driver.network import Network, Tunnel
-from driver.tables import TooMany, program, writes
-from hdl.registers.tables import EXACT_ROWS, EXACT_WAYS, PROFILES, Table, exact_row
+from driver.tables import FORWARD, TooMany, program, writes
+from hdl.registers.tables import EXACT_TABLE, PROFILES, Table
 from tests.driver.table_card import TableCard
 
 MAC, NEXT_HOP = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
@@ -108,67 +108,68 @@ def test_full_house() -> None:
 def test_sixty_four_random_entries_always_find_room(seed: int) -> None:
     random = Random(seed)
     keys = {(random.randrange(64), random.getrandbits(48)) for _ in range(64)}
-    table = place(sorted(keys))
+    table = FORWARD.place(sorted(keys))
     assert set(table.values()) == keys, f"repeat: pytest tests/driver/test_tables.py -k 'always and {seed}'"
-    assert all(row in rows_of(key) for row, key in table.items())
+    assert all(row in EXACT_TABLE.places_of(key) for row, key in table.items())
 
 
 @pytest.mark.parametrize("shift", range(41))
 def test_sixty_four_neighbours_find_room(shift: int) -> None:
     """MAC addresses that differ in six neighbouring bits, wherever these are: as they are given out in practice."""
     keys = [(3, 0x020000000000 ^ (number << shift)) for number in range(64)]
-    assert set(place(keys).values()) == set(keys)
+    assert set(FORWARD.place(keys).values()) == set(keys)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_long_chains_of_moves(seed: int) -> None:
     """Far more entries than are promised: nine rows in ten taken, so that making room takes several moves."""
     random = Random(seed)
-    keys = [(random.randrange(64), random.getrandbits(48)) for _ in range(EXACT_WAYS * EXACT_ROWS * 9 // 10)]
-    table = place(keys)
+    keys = [(random.randrange(64), random.getrandbits(48)) for _ in range(EXACT_TABLE.places * 9 // 10)]
+    table = FORWARD.place(keys)
     assert set(table.values()) == set(keys) and len(table) == len(keys)
-    assert all(row in rows_of(key) for row, key in table.items())
+    assert all(row in EXACT_TABLE.places_of(key) for row, key in table.items())
 
 
 def test_placement_is_the_same_every_time() -> None:
     keys = [(k % 3, 0x525400000000 + 7 * k) for k in range(64)]
-    assert place(keys) == place(keys)
+    assert FORWARD.place(keys) == FORWARD.place(keys)
 
 
 def test_entries_are_moved_to_make_room() -> None:
     """An entry whose four rows are taken by entries that could be elsewhere gets one, and nothing is lost."""
     random, key = Random(1), (0, 1)
     blockers = [
-        next(other for other in draw(random) if rows_of(other)[way] == row) for way, row in enumerate(rows_of(key))
+        next(other for other in draw(random) if EXACT_TABLE.places_of(other)[way] == row)
+        for way, row in enumerate(EXACT_TABLE.places_of(key))
     ]
-    table = dict(zip(rows_of(key), blockers, strict=True))
-    insert(table, key)
-    assert set(table.values()) == {*blockers, key} and len(table) == EXACT_WAYS + 1
-    assert all(row in rows_of(one) for row, one in table.items())
+    table = dict(zip(EXACT_TABLE.places_of(key), blockers, strict=True))
+    FORWARD.insert(table, key)
+    assert set(table.values()) == {*blockers, key} and len(table) == EXACT_TABLE.ways + 1
+    assert all(row in EXACT_TABLE.places_of(one) for row, one in table.items())
 
 
-def draw(random: Random) -> Iterator[tuple[int, int]]:
+def draw(random: Random) -> Iterator[Key]:
     while True:
         yield 0, random.getrandbits(48)
 
 
 def test_no_room_leaves_the_table_as_it_was() -> None:
     """One more key with the same four rows than there are ways: said, not half done."""
-    *keys, last = colliding(EXACT_WAYS + 1)
-    table = place(keys)
+    *keys, last = colliding(EXACT_TABLE.ways + 1)
+    table = FORWARD.place(keys)
     before = dict(table)
     with pytest.raises(NoRoom, match=r"has no room for MAC .* of vnet 0 beside the 4 entries it holds"):
-        insert(table, last)
+        FORWARD.insert(table, last)
     assert table == before
 
 
-def colliding(count: int) -> list[tuple[int, int]]:
+def colliding(count: int) -> list[Key]:
     """Keys with row 0 in every way. The hash is linear: bits of addresses are combined until all their rows cancel."""
     by_hash: dict[int, tuple[int, int]] = {}  # leading bit of a hash to (hash, address)
-    found = list[tuple[int, int]]()
+    found = list[Key]()
     for bit in range(48):
         mac = 1 << bit
-        rows = sum(exact_row(way, 0, mac) << 5 * way for way in range(EXACT_WAYS))
+        rows = sum(EXACT_TABLE.row(way, (0, mac)) << 5 * way for way in range(EXACT_TABLE.ways))
         while rows and rows.bit_length() in by_hash:
             other_rows, other = by_hash[rows.bit_length()]
             rows, mac = rows ^ other_rows, mac ^ other
@@ -176,7 +177,7 @@ def colliding(count: int) -> list[tuple[int, int]]:
             by_hash[rows.bit_length()] = rows, mac
         else:
             found.append((0, mac))
-    assert all(row % EXACT_ROWS == 0 for key in found for row in rows_of(key))
+    assert all(row % EXACT_TABLE.rows == 0 for key in found for row in EXACT_TABLE.places_of(key))
     return found[:count]
 
 

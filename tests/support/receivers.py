@@ -5,7 +5,7 @@ from struct import pack, unpack_from
 from typing import Any
 
 from sim.model.network import Tunnel
-from sim.model.receive.delivery import Delivery
+from sim.model.receive.received import Received
 from sim.model.receive.receiver import Receiver
 from sim.model.receive.terminate import Settings, Terminate
 from tests.support.networks import OPTIONS
@@ -21,7 +21,6 @@ def far_end(tunnel: Tunnel, vnet: int = VNET, **more: Any) -> Terminate:
     fields: dict[str, Any] = {
         "key": tunnel.key,
         "udp_checksum": "optional" if tunnel.encapsulation in ("vxlan", "geneve") else None,
-        "options": KNOWN if tunnel.options else frozenset(),
     }
     return Terminate(tunnel.encapsulation, tunnel.remote, vnet, **{**fields, **more})
 
@@ -31,7 +30,7 @@ def way_back(tunnel: Tunnel) -> Tunnel:
 
 
 def receiver(*entries: Terminate, **more: Any) -> Receiver:
-    return Receiver(Settings(entries, **more))
+    return Receiver(Settings(entries, **{"options": KNOWN, **more}))
 
 
 def account(receiver: Receiver) -> None:
@@ -41,14 +40,14 @@ def account(receiver: Receiver) -> None:
     assert counters["packets_in"] == counters["packets_delivered"] + gone + receiver.held, counters
 
 
-def take(receiver: Receiver, packets: list[bytes], now: float = 0.0) -> list[Delivery]:
-    """All deliveries of some packets; fails if the account does not add up after each."""
+def take(receiver: Receiver, packets: list[bytes], now: float = 0.0) -> list[Received]:
+    """What comes of some packets; fails if the account does not add up after each."""
     found = []
     for packet in packets:
-        delivery = receiver.receive(packet, now)
+        received = receiver.receive(packet, now)
         account(receiver)
-        if delivery is not None:
-            found.append(delivery)
+        if received is not None:
+            found.append(received)
     return found
 
 

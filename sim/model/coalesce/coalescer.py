@@ -7,6 +7,7 @@ from sim.model.coalesce.packet import Arrival, Delivery
 from sim.model.coalesce.rules import alone, flow
 from sim.model.coalesce.run import Run
 from sim.model.parse import ETHERNET, parse
+from sim.model.slots import SecondChance
 
 LONGEST_IDLE = 500_000  # ns: the hard cap of the setting
 
@@ -15,7 +16,7 @@ LONGEST_IDLE = 500_000  # ns: the hard cap of the setting
 class Limits:
     """What coalescing may hold. The idle time runs from a flow's last packet, never from its frame's first."""
 
-    contexts: int = 64  # runs open at once
+    contexts: int = 64  # flows that are remembered, and so runs that are open at once
     vnet_contexts: int = 64  # of one vnet
     idle: int = 200_000  # ns without a packet of the flow, after which its run is handed up
 
@@ -35,14 +36,16 @@ class Coalescer:
     A packet goes on with its flow's run, or ends it and starts the next, or ends it and passes alone. What is no TCP
     segment (fragments included: the later ones have no ports) passes at once and ends nothing.
 
-    When a context is needed and none is free, the run that has been idle longest makes room: one of the same vnet if
-    that has its share, so that one vnet's flood costs another nothing. A flow that keeps sending thus keeps its
-    context, however many flows of one packet there are beside it.
+    A flow whose run is over keeps its context. When one is needed and none is free, second chance (`sim.model.slots`)
+    makes room, in the same vnet if that has its share: one vnet's flood costs another nothing, and a flow that keeps
+    sending keeps its context, however many flows of one packet there are beside it.
     """
 
     def __init__(self, limits: Limits = PRESETS["10g"]) -> None:
         self.limits = limits
         self.now = 0
+        self.slots = SecondChance(limits.contexts, limits.vnet_contexts)
+        self.slot_of: dict[Hashable, int] = {}  # of all flows that are remembered
         self.runs: dict[Hashable, Run] = {}  # idle longest first
         self.open_peak = 0
 
@@ -53,6 +56,8 @@ class Coalescer:
         key = flow(arrival, headers) if headers else None
         if headers is None or key is None:
             return [*done, passed(arrival, "not_tcp")]
+        if key in self.slot_of:
+            self.slots.hit(self.slot_of[key])
         run, refusal = self.runs.get(key), alone(arrival, headers)
         if refusal:
             return [*done, *self.end(key, refusal), passed(arrival, refusal)]
@@ -62,7 +67,7 @@ class Coalescer:
             self.runs[key] = self.runs.pop(key)  # the latest of all again
         else:
             done += self.end(key, refusal or "")
-            done += self.make_room(arrival.vnet)
+            done += self.remember(key, arrival.vnet)
             run = self.runs[key] = Run(arrival, headers)
             self.open_peak = max(self.open_peak, len(self.runs))
         ended = run.ended()
@@ -80,14 +85,18 @@ class Coalescer:
         """Hand up all that is open."""
         return [delivery for key in list(self.runs) for delivery in self.end(key, "flush")]
 
-    def make_room(self, vnet: int) -> list[Delivery]:
-        """End a run if the vnet has its share of them, or all contexts are taken."""
-        own = [key for key, run in self.runs.items() if run.arrivals[0].vnet == vnet]
-        if len(own) >= self.limits.vnet_contexts:
-            return self.end(own[0], "pressure")
-        if len(self.runs) >= self.limits.contexts:
-            return self.end(next(iter(self.runs)), "pressure")
-        return []
+    def remember(self, key: Hashable, vnet: int) -> list[Delivery]:
+        """Give a flow a context, if it has none; the run that was open there."""
+        if key in self.slot_of:
+            return []
+        slot = self.slots.insert(vnet)
+        before = next((other for other, taken in self.slot_of.items() if taken == slot), None)
+        done = []
+        if before is not None:
+            done = self.end(before, "pressure")
+            del self.slot_of[before]
+        self.slot_of[key] = slot
+        return done
 
     def end(self, key: Hashable, reason: str) -> list[Delivery]:
         """Close a flow's run, if there is one."""

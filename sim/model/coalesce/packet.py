@@ -1,5 +1,6 @@
 """What comes into coalescing, and what it hands up."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +25,7 @@ class Arrival:
     frame: bytes
     time: int = 0  # ns; never before that of the arrival in front of it
     vnet: int = 0
-    tunnel: int | None = None  # which tunnel sent it; None: untunnelled
+    tunnel: Hashable = None  # which tunnel sent it; None: untunnelled
     checksum: Verified = "good"  # of the inner IP, TCP and UDP headers, over the bytes as they came; "none": has none
     outer: int = 0  # bytes in front of the inner frame, from the outer IP header on: they count for the longest frame
     options: bytes = b""  # of Geneve: only packets with equal ones are merged

@@ -4,9 +4,10 @@ As on transmit it is the executable specification: written from the standards, s
 
 ::
 
-    packet ── outer ── terminate ── decapsulate ── verify ── ECN ── delivery: one frame for a vnet
-              outer.py terminate.py decapsulate.py verify.py ecn.py  delivery.py
-                            └ STT: stt.py ── reassemble.py ┘
+    packet ── outer ── terminate ── decapsulate ── verify ── ECN ── one frame ─┬─ ../coalesce ─┬─ steer ── delivery
+              outer.py terminate.py decapsulate.py verify.py ecn.py received.py └───── STT ─────┘ steer.py  delivery.py
+                            └ STT: stt.py ── reassemble.py ┘                                      rss.py
 
-Start at `receiver.Receiver.receive`; `reasons` names every way in which a packet does not become a delivery.
+Start at `card.ReceiveCard.receive`; `receiver.Receiver.receive` is the part up to one frame for a vnet. `reasons` names
+every way in which a packet does not become a delivery.
 """

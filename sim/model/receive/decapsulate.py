@@ -30,7 +30,8 @@ class Inside:
     frame: bytes
     key: int | None
     has_checksum: bool  # GRE's C, or a UDP checksum
-    sequence: int | None = None
+    before: int  # bytes in front of the frame, from the end of the outer IP header on
+    has_sequence: bool = False  # GRE's S; the numbers are not looked at
     options: bytes = b""  # Geneve's, whole; frames with other options are never merged
 
 
@@ -52,12 +53,8 @@ def gre(outer: Outer) -> Inside:
         raise Dropped("gre_checksum")
     if protocol != ETHERNET_OVER_GRE:
         raise SlowPath("not_terminated")
-    at, key, sequence = 8 if has_checksum else 4, None, None
-    if has_key:
-        (key,), at = unpack_from("!I", body, at), at + 4
-    if has_sequence:
-        (sequence,) = unpack_from("!I", body, at)
-    return Inside(body[size:], key, has_checksum, sequence)
+    key = unpack_from("!I", body, 8 if has_checksum else 4)[0] if has_key else None
+    return Inside(body[size:], key, has_checksum, size, has_sequence)
 
 
 def udp(outer: Outer) -> tuple[bytes, bool]:
@@ -82,7 +79,7 @@ def vxlan(outer: Outer) -> Inside:
     flags, vni = unpack_from("!BxxxI", payload)
     if not flags & VALID_VNI:
         raise Dropped("vxlan_flags")
-    return Inside(payload[8:], vni >> 8, has_checksum)
+    return Inside(payload[8:], vni >> 8, has_checksum, 8 + 8)
 
 
 def geneve(outer: Outer) -> Inside:
@@ -102,7 +99,7 @@ def geneve(outer: Outer) -> Inside:
         raise SlowPath("geneve_control")
     if protocol != ETHERNET_OVER_GRE:
         raise SlowPath("not_terminated")
-    return Inside(payload[start:], vni >> 8, has_checksum, options=options)
+    return Inside(payload[start:], vni >> 8, has_checksum, 8 + start, options=options)
 
 
 def geneve_options(data: bytes) -> tuple[tuple[int, int], ...]:

@@ -1,37 +1,40 @@
-"""What the receive path hands up: one frame, and what the card knows of it."""
+"""What the card hands up: one frame, to whom, and what it knows of it."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
 from sim.model.parse import parse
-from sim.model.receive.terminate import Terminate
-from sim.model.receive.verify import NONE, PARTIAL
-from sim.model.segment import finish
+from sim.model.receive.received import with_tag
+from sim.model.receive.verify import NONE
+from sim.model.segment import segment
+
+GSO_NONE, GSO_TCPV4, GSO_TCPV6 = 0, 1, 4  # as in the virtio-net header (virtio 1.2, 5.1.6)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One frame for a vnet; or a packet as it came for the slow path, when `vnet` is None."""
+    """One frame for some vports: from the wire, or from another vport of its vnet.
+
+    Where the checksum is `partial` the field holds the pseudo-header's sum only, as virtio-net hands it to a guest.
+    """
 
     frame: bytes
-    vnet: int | None
-    packets: int = 1  # that it came in
+    vports: tuple[int, ...]
+    vnet: int | None = None  # None: the slow path's, as it came
     slow: str | None = None  # why it goes the slow path
-    entry: Terminate | None = None  # that ended its tunnel; None for an untunnelled frame
-    source: IPv4Address | IPv6Address | None = None  # outer source: who sent it
-    tunnel: int | None = None  # index of the tunnel that goes back there
-    options: bytes = b""  # Geneve's
-    tag: int | None = None  # TCI of a VLAN tag that belongs into the frame: STT carries it beside it
+    packets: int = 1  # that it came in
+    queue: int = 0  # of the vport; 0 where there are several
+    hash: int = 0
+    gso_size: int = 0  # bytes of payload in each segment but the last; 0: one packet
+    gso_type: int = GSO_NONE
+    fixed_id: bool = False  # the segments have one IPv4 identification
     ip_checksum: str = NONE
     l4_checksum: str = NONE
-    gso_size: int = 0  # the sender's MSS, where the frame is a super-segment
+    tag: int | None = None  # TCI of a VLAN tag that belongs into the frame: STT carries it beside it
+    cut: bool = False  # the frame is larger than its vport takes, or goes to several: it is segmented on the way up
 
-    @property
-    def complete(self) -> bytes:
-        """The frame as it would be without the tunnel: tag put back, checksum finished where the sender left it."""
-        frame = self.frame
-        if self.l4_checksum == PARTIAL:
-            frame = finish(parse(frame))
-        if self.tag is not None:
-            frame = frame[:12] + b"\x81\x00" + self.tag.to_bytes(2, "big") + frame[12:]
-        return frame
+    def frames_for(self, vport: int) -> list[bytes]:
+        """What this vport gets: the frame with its tag, or its segments with complete checksums."""
+        if vport not in self.vports:
+            return []
+        frame = with_tag(self.frame, self.tag)
+        return segment(parse(frame), self.gso_size, fixed_id=self.fixed_id) if self.cut else [frame]

@@ -4,29 +4,16 @@
 
     0            l3             l4                  end
     │ MACs, tags │ IP, options  │ what IP carries   │ Ethernet padding │
-                 └ or IPv6 and its extension headers
 
-More than the transmit path ever writes: two VLAN tags, IPv4 options and IPv6 extension headers may stand there.
+More than the transmit path ever writes: two VLAN tags and IPv4 options may stand there. Of IPv6's extension headers
+only a fragment header is looked into, and only right behind the IPv6 header; behind any other there is no tunnel.
 """
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from struct import pack
 
-from sim.model.parse import (
-    DEEPEST,
-    DESTINATION_OPTIONS,
-    ETHERNET,
-    FRAGMENT,
-    HOP_BY_HOP,
-    IPV4,
-    IPV6,
-    MOST_EXTENSIONS,
-    MOST_TAGS,
-    ROUTING,
-    TAGS,
-    word,
-)
+from sim.model.parse import ETHERNET, FRAGMENT, IPV4, IPV6, MOST_TAGS, TAGS, word
 
 
 @dataclass(frozen=True)
@@ -38,7 +25,7 @@ class Outer:
     l4: int
     end: int  # where IP says that its packet ends
     tos: int
-    protocol: int | None  # of what IP carries; None where the extension headers could not be followed
+    protocol: int  # of what IP carries, or of what the fragment is of
     source: IPv4Address | IPv6Address
     destination: IPv4Address | IPv6Address
     fragment: bool
@@ -50,7 +37,7 @@ class Outer:
 
     def pseudo_header(self, length: int) -> bytes:
         """What TCP and UDP sum beside their own `length` bytes (RFC 9293; RFC 8200 sums alike)."""
-        return self.source.packed + self.destination.packed + pack("!II", length, self.protocol or 0)
+        return self.source.packed + self.destination.packed + pack("!II", length, self.protocol)
 
 
 def vlan(packet: bytes) -> int | None:
@@ -90,27 +77,17 @@ def read_ipv4(packet: bytes, l3: int) -> Outer:
 
 def read_ipv6(packet: bytes, l3: int) -> Outer:
     l4 = l3 + 40
-    end = l4 + word(packet, l3 + 4)
-    lies = end > len(packet)
-    protocol: int | None = packet[l3 + 6]
-    extensions = 0
-    while not lies and protocol in (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS):
-        extensions += 1
-        after = l4 + 8 * (packet[l4 + 1] + 1) if l4 + 8 <= end else DEEPEST + 1
-        way_to_go = protocol == ROUTING and l4 + 8 <= end and packet[l4 + 3] != 0  # this is not the last hop
-        if extensions > MOST_EXTENSIONS or after > min(end, DEEPEST) or way_to_go:
-            protocol = None
-            break
-        l4, protocol = after, packet[l4]
+    end, protocol = l4 + word(packet, l3 + 4), packet[l3 + 6]
+    fragment = protocol == FRAGMENT and l4 + 8 <= min(end, len(packet))
     return Outer(
         packet,
         l3,
         l4,
         end,
         tos=word(packet, l3) >> 4 & 0xFF,
-        protocol=packet[l4] if protocol == FRAGMENT and l4 + 8 <= end else protocol,
+        protocol=packet[l4] if fragment else protocol,
         source=IPv6Address(packet[l3 + 8 : l3 + 24]),
         destination=IPv6Address(packet[l3 + 24 : l3 + 40]),
-        fragment=protocol == FRAGMENT,
-        lies=lies,
+        fragment=fragment,
+        lies=end > len(packet),
     )

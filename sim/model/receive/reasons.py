@@ -1,7 +1,7 @@
 """Why a packet is not delivered to a vnet: every reason has a name, a sentence and a counter.
 
-Where several hold, the first in the order of the work counts: the outer IP header, fragments, the tunnel's header, its
-checksum, the lookup, the peer, the tunnel's rules, and last what is inside.
+Where several hold, the first in the order of the work counts: the packet's length, the outer IP header, fragments, the
+tunnel's header, its checksum, the lookup, the peer, the tunnel's rules, what is inside, and last where it goes.
 """
 
 SLOW = {
@@ -12,6 +12,7 @@ SLOW = {
 
 DROPS = {
     "runt": "shorter than an Ethernet header, outside or inside the tunnel",
+    "oversize": "longer than the card takes: two VLAN tags and the largest MTU",
     "outer_length": "the outer IP, UDP or tunnel header promises bytes that are not there",
     "ip_checksum": "outer IPv4 header checksum",
     "udp_checksum": "outer UDP checksum, not zero and wrong",
@@ -36,8 +37,10 @@ DROPS = {
     "stt_duplicate": "an STT fragment whose bytes are all here",
     "stt_overlap": "an STT fragment some of whose bytes are here",
     "stt_holes": "an STT fragment that would leave more holes than a context can note",
-    "stt_evicted": "fragments of the oldest STT frame, given up for a new one",
+    "stt_evicted": "fragments of an STT frame that was given up for a new one",
     "stt_timeout": "fragments of an STT frame that did not become whole in time",
+    "no_vport": "no vport of the vnet has the destination address, and the vnet drops such frames",
+    "bad_checksum": "inner checksum wrong, and the vport does not want to see such frames",
 }
 
 

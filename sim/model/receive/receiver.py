@@ -6,22 +6,28 @@
     packet ── whose is it ┼ a fragment, or a tunnel that nobody ends here ── the slow path, as it came
                           ├ GRE, NVGRE, VXLAN, Geneve ── one frame
                           └ STT ── held until its frame is whole ── one frame
+
+An STT frame says whose it is in its first fragment only, which may come last: all fragments are taken in, and a frame
+that nobody ends goes as a whole, all its packets under that reason.
 """
 
 from sim.model.encapsulate import GENEVE_PORT, GRE, VXLAN_PORT
 from sim.model.parse import ETHERNET, TCP, UDP, parse, word
 from sim.model.receive import decapsulate, ecn, stt, verify
-from sim.model.receive.decapsulate import CRITICAL, Inside, geneve_options
-from sim.model.receive.delivery import Delivery
+from sim.model.receive.decapsulate import CRITICAL, geneve_options
 from sim.model.receive.outer import Outer, read, vlan
 from sim.model.receive.reasons import DROPS, SLOW, Dropped, SlowPath
-from sim.model.receive.reassemble import Reassembler
+from sim.model.receive.reassemble import Reassembler, Whole
+from sim.model.receive.received import Received
+from sim.model.receive.rss import receive_hash
 from sim.model.receive.terminate import Settings, Terminate, find
 from sim.model.segment import needs_cutting
+from sim.model.slots import SecondChance
 from sim.model.stt import PORT as STT_PORT
 from sim.model.stt import STT_HEADER
 
 BY_PORT = {(UDP, VXLAN_PORT): ("vxlan",), (UDP, GENEVE_PORT): ("geneve",), (TCP, STT_PORT): ("stt",)}
+LONGEST = 22 + 9216  # bytes of a packet off the wire: two VLAN tags and the largest MTU
 UNWRAP = {"gre": decapsulate.gre, "vxlan": decapsulate.vxlan, "geneve": decapsulate.geneve}
 
 
@@ -29,17 +35,16 @@ class Receiver:
     """The path with its configuration, its open frames and its counters.
 
     Counters are of packets: packets_in = packets_delivered + all slow.<reason> + all drop.<reason> + `held`. Without a
-    slow path its reasons are counted as drops. Beside these: frames_delivered, and out_of_order, the GRE packets whose
-    sequence number was not above the last one's (RFC 2890).
+    slow path its reasons are counted as drops. Beside these: frames_delivered.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.local = {entry.local for entry in settings.terminate}
-        self.frames = Reassembler(settings.contexts, settings.timeout, settings.holes, self._lost)
-        self.sequence: dict[tuple[object, ...], int] = {}  # the last of each peer and key
+        slots = SecondChance(settings.contexts, settings.share)
+        self.frames = Reassembler(slots, settings.timeout, settings.holes, self._lost)
         self.last_reason: str | None = None
-        names = ("packets_in", "packets_delivered", "frames_delivered", "out_of_order")
+        names = ("packets_in", "packets_delivered", "frames_delivered")
         reasons = (*(f"slow.{name}" for name in SLOW), *(f"drop.{name}" for name in (*SLOW, *DROPS)))
         self.counters = dict.fromkeys((*names, *reasons), 0)
 
@@ -52,7 +57,7 @@ class Receiver:
         """Let time pass without a packet."""
         self.frames.expire(now)
 
-    def receive(self, packet: bytes, now: float = 0.0) -> Delivery | None:
+    def receive(self, packet: bytes, now: float = 0.0) -> Received | None:
         """What comes of a packet: a frame, or nothing if it is held or dropped (`last_reason`, None while held).
 
         `now` is the time in seconds, never less than before.
@@ -61,26 +66,28 @@ class Receiver:
         self.last_reason = None
         self.expire(now)
         try:
-            delivery = self._process(bytes(packet), now)
+            received = self._process(bytes(packet), now)
         except SlowPath as slow:
             self.last_reason = str(slow)
             self.counters[f"{'slow' if self.settings.slow_path else 'drop'}.{slow}"] += 1
-            return Delivery(bytes(packet), None, slow=str(slow)) if self.settings.slow_path else None
+            return Received(bytes(packet), None, slow=str(slow)) if self.settings.slow_path else None
         except Dropped as dropped:
             self.last_reason = str(dropped)
             self.counters[f"drop.{dropped}"] += 1
             return None
-        if delivery is not None:
+        if received is not None:
             self.counters["frames_delivered"] += 1
-            self.counters["packets_delivered"] += delivery.packets
-        return delivery
+            self.counters["packets_delivered"] += received.packets
+        return received
 
     def _lost(self, reason: str, packets: int) -> None:
         self.counters[f"drop.{reason}"] += packets
 
-    def _process(self, packet: bytes, now: float) -> Delivery | None:
+    def _process(self, packet: bytes, now: float) -> Received | None:
         if len(packet) < ETHERNET:
             raise Dropped("runt")
+        if len(packet) > LONGEST:
+            raise Dropped("oversize")
         outer = read(packet)
         encapsulations = tunnelled(outer) if outer and outer.destination in self.local else ()
         if outer is None or not encapsulations:
@@ -92,22 +99,26 @@ class Receiver:
         if outer.fragment:
             raise SlowPath("outer_fragment")
         entries = self.settings.ends_here(encapsulations, outer.destination)
-        if not entries:
-            raise SlowPath("not_terminated")
         if encapsulations == ("stt",):
             return self._stt(outer, entries, now)
         return self._per_packet(outer, encapsulations, entries)
 
-    def _untunnelled(self, packet: bytes) -> Delivery:
+    def _untunnelled(self, packet: bytes) -> Received:
         """A frame of the vnet that the uplink, or its VLAN, is mapped to; tags stay on it, as they do on transmit."""
         uplink = self.settings.uplink
         vnet = uplink.get(vlan(packet), uplink.get(None))
         if vnet is None:
             raise SlowPath("not_terminated")
         headers = parse(packet)
-        return Delivery(packet, vnet, ip_checksum=verify.inner_ip(headers), l4_checksum=verify.inner_l4(headers))
+        return Received(
+            packet,
+            vnet,
+            ip_checksum=verify.inner_ip(headers),
+            l4_checksum=verify.inner_l4(headers),
+            hash=receive_hash(headers),
+        )
 
-    def _per_packet(self, outer: Outer, encapsulations: tuple[str, ...], entries: list[Terminate]) -> Delivery:
+    def _per_packet(self, outer: Outer, encapsulations: tuple[str, ...], entries: list[Terminate]) -> Received:
         """GRE, NVGRE, VXLAN, Geneve: every packet is a frame."""
         inside = UNWRAP[encapsulations[0]](outer)
         entry = find(entries, inside.key, outer.source)
@@ -115,75 +126,65 @@ class Receiver:
             raise SlowPath("not_terminated")
         if entry.requires_udp_checksum and not inside.has_checksum:
             raise Dropped("udp_checksum_missing")
-        if entry.encapsulation == "nvgre" and (inside.has_checksum or inside.sequence is not None):
+        if entry.encapsulation == "nvgre" and (inside.has_checksum or inside.has_sequence):
             raise Dropped("gre_flags")
         options = geneve_options(inside.options)
-        if any(kind & CRITICAL and (group, kind) not in entry.options for group, kind in options):
+        if any(kind & CRITICAL and (group, kind) not in self.settings.options for group, kind in options):
             raise Dropped("geneve_critical")
         if len(inside.frame) < ETHERNET:
             raise Dropped("runt")
         if entry.encapsulation == "nvgre" and parse(inside.frame).tags:
             raise Dropped("inner_vlan")
-        self._count_sequence(outer, inside)
-        return self._deliver(inside.frame, entry, outer, outer.tos, options=inside.options)
+        headers = parse(inside.frame)
+        return Received(
+            ecn.arrive(headers, outer.tos, uniform=entry.dscp == "uniform"),
+            entry.vnet,
+            entry=entry,
+            source=outer.source,
+            tunnel=self.settings.tunnel_of(entry, outer.source),
+            outer=outer.l4 - outer.l3 + inside.before,
+            options=inside.options,
+            ip_checksum=verify.inner_ip(headers),
+            l4_checksum=verify.inner_l4(headers),
+            hash=receive_hash(headers),
+        )
 
-    def _stt(self, outer: Outer, entries: list[Terminate], now: float) -> Delivery | None:
-        """One fragment of a frame; which vnet it is for stands in the first one only."""
+    def _stt(self, outer: Outer, entries: list[Terminate], now: float) -> Received | None:
+        """One fragment of a frame."""
         one = stt.fragment(outer)
-        if not any(entry.remote in (None, outer.source) for entry in entries):
-            raise Dropped("unknown_peer")
-        if one.offset == 0 and find(entries, stt.frame_header(one.data).context, outer.source) is None:
-            raise SlowPath("not_terminated")
+        if one.offset == 0:
+            stt.frame_header(one.data)
         whole = self.frames.add(one, now)
         if whole is None:
             return None
-        header = stt.frame_header(whole.data)
-        entry = find(entries, header.context, outer.source)
-        assert entry is not None, "its first fragment was let in"
         try:
-            return self._deliver(whole.data[STT_HEADER:], entry, outer, whole.tos, packets=whole.packets, header=header)
+            return self._whole(whole, entries, outer)
         except Dropped as dropped:  # the frame's other packets go with this one
             self._lost(str(dropped), whole.packets - 1)
             raise
 
-    def _deliver(
-        self,
-        frame: bytes,
-        entry: Terminate,
-        outer: Outer,
-        tos: int,
-        *,
-        packets: int = 1,
-        header: stt.FrameHeader = stt.NO_HEADER,
-        options: bytes = b"",
-    ) -> Delivery:
-        """Verify the inner checksums as they came, then bring the outer header's ECN and DSCP in."""
-        headers = parse(frame)
-        l4_checksum = verify.inner_l4(headers, header.partial)
+    def _whole(self, whole: Whole, entries: list[Terminate], outer: Outer) -> Received:
+        """An STT frame; its headers are looked for in the first fragment only."""
+        header = stt.frame_header(whole.data)
+        entry = find(entries, header.context, outer.source)
+        if entry is None:
+            raise Dropped("not_terminated")
+        headers = parse(whole.data[STT_HEADER:], whole.first - STT_HEADER)
+        l4_checksum = verify.stt_l4(headers, header.partial, whole.packets)
         cut = needs_cutting(headers, header.mss) and l4_checksum != verify.BAD
-        return Delivery(
-            ecn.arrive(headers, tos, uniform=entry.dscp == "uniform"),
+        return Received(
+            ecn.arrive(headers, whole.tos, uniform=entry.dscp == "uniform"),
             entry.vnet,
-            packets=packets,
+            packets=whole.packets,
             entry=entry,
             source=outer.source,
             tunnel=self.settings.tunnel_of(entry, outer.source),
-            options=options,
             tag=header.tag,
             ip_checksum=verify.inner_ip(headers),
             l4_checksum=l4_checksum,
             gso_size=header.mss if cut else 0,
+            hash=receive_hash(headers),
         )
-
-    def _count_sequence(self, outer: Outer, inside: Inside) -> None:
-        """RFC 2890: out of order is a number not above the last, modulo 2^32. It is counted, never enforced."""
-        if inside.sequence is None:
-            return
-        flow = (outer.source, outer.destination, inside.key)
-        if flow in self.sequence and not 0 < (inside.sequence - self.sequence[flow]) & 0xFFFFFFFF < 1 << 31:
-            self.counters["out_of_order"] += 1
-        else:
-            self.sequence[flow] = inside.sequence
 
 
 def tunnelled(outer: Outer) -> tuple[str, ...]:

@@ -50,6 +50,16 @@ def inner_l4(headers: Headers, partial: bool = False) -> str:
     return good_or_bad(ones_sum(headers.frame[headers.l4 : headers.ip_end], start) == MAX)
 
 
+def stt_l4(headers: Headers, partial: bool, packets: int) -> str:
+    """The same for an STT frame, whose sum is that of its fragments' sums.
+
+    Where there is padding behind the IP packet, the sum of several fragments is not that of the IP packet.
+    """
+    if packets > 1 and headers.trailer and not partial:
+        return NONE
+    return inner_l4(headers, partial)
+
+
 def good_or_bad(good: bool) -> str:
     return GOOD if good else BAD
 

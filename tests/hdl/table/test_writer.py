@@ -3,6 +3,7 @@
 from amaranth.sim import Simulator
 
 from hdl.registers.tables import Table
+from hdl.table.rows import table_write
 from hdl.table.writer import TableWriter
 
 DRAIN = 9
@@ -10,7 +11,7 @@ DRAIN = 9
 
 def test_one_row_after_the_other() -> None:
     """Each row comes out once, `DRAIN` cycles after `hold` began, and `hold` outlasts it."""
-    writer = TableWriter(width=8, drain=DRAIN)
+    writer = TableWriter(layout=table_write(8), drain=DRAIN)
     rows = [(Table.TUNNEL, 3, 0x1234), (Table.PROFILE, 9, 0x77), (Table.SEQUENCE, 1, 5)]
     seen, held = [], []
 

@@ -82,7 +82,7 @@ def test_time_does_not_go_back():
         coalescer.receive(arrival(1, 4))
 
 
-def test_the_flow_that_is_idle_longest_makes_room():
+def test_a_flow_that_goes_on_makes_no_room():
     coalescer = Coalescer(Limits(contexts=2, vnet_contexts=2))
     assert coalescer.receive(arrival(0, port=1)) == []
     assert coalescer.receive(arrival(0, port=2)) == []
@@ -104,6 +104,25 @@ def test_a_flood_of_single_packets_does_not_break_a_run():
         ended += coalescer.flush()
         assert max(one.segments for one in ended) == 300
         assert len(ended) == 301
+
+
+def test_a_flow_is_remembered_when_its_run_is_over():
+    coalescer = Coalescer(Limits(contexts=2, vnet_contexts=2))
+    for _ in range(2):
+        (one,) = coalescer.receive(Arrival(packet(0, port=1, flags=ACK | PSH)))
+        assert one.reason == "push"
+    assert coalescer.receive(arrival(0, port=2)) == []
+    (one,) = coalescer.receive(arrival(0, port=3))
+    assert (one.frame, one.reason) == (packet(0, port=2), "pressure")
+    assert coalescer.receive(arrival(1, port=1)) == [], "it was here before"
+
+
+def test_a_packet_that_goes_alone_takes_no_context():
+    coalescer = Coalescer(Limits(contexts=1, vnet_contexts=1))
+    assert coalescer.receive(arrival(0, port=1)) == []
+    (one,) = coalescer.receive(Arrival(packet(0, port=2, size=0)))
+    assert one.reason == "empty"
+    assert coalescer.receive(arrival(1, port=1)) == []
 
 
 def test_a_vnet_has_its_share():

@@ -1,16 +1,20 @@
 """STT frames: fragments in any order, and fragments that lie."""
 
+from itertools import pairwise
 from random import Random
 from struct import pack
+from typing import Any
 
 import pytest
 
 from sim.model.card import Card
+from sim.model.parse import parse
 from sim.model.receive.receiver import Receiver
 from sim.model.receive.verify import BAD, GOOD, NONE, PARTIAL
+from sim.model.segment import finish, finish_partial
 from tests.support.frames import C_TAG, TIMESTAMPS, arp, tcp_frame, udp_frame
 from tests.support.networks import CONTEXT, network, tunnel
-from tests.support.receivers import account, far_end, flip, receiver, stt_packet, take
+from tests.support.receivers import account, far_end, flip, receiver, refresh_ip, stt_packet, take
 from tests.support.wire import stt_frames
 
 WAY = tunnel("stt")
@@ -229,14 +233,48 @@ class TestIdentifiers:
 
 
 class TestContexts:
-    def test_oldest_is_evicted(self):
-        other = ours(contexts=3)
+    def test_one_that_goes_on_is_not_evicted(self):
+        other = ours(contexts=3, class_contexts=3)
         assert take(other, [piece(0, 500, identifier=k) for k in (1, 2, 3)]) == []
-        assert take(other, [piece(500, 600, identifier=1)]) == [], "more of it makes a frame no younger"
+        assert take(other, [piece(500, 600, identifier=1)]) == []
         assert take(other, [piece(0, 500, identifier=4)]) == []
-        assert reasons(other) == {"stt_evicted": 2} and other.held == 3
-        found = take(other, [piece(500, TOTAL, identifier=k) for k in (2, 3, 4)])
-        assert len(found) == 3 and other.frames.peak == 3 and other.held == 0
+        assert reasons(other) == {"stt_evicted": 1} and other.held == 4, "2 is gone"
+        found = take(other, [piece(500, TOTAL, identifier=3), piece(600, TOTAL, identifier=1)])
+        assert len(found) == 2 and other.frames.peak == 3 and other.held == 1
+
+    @pytest.mark.parametrize("apart", [False, True])
+    @pytest.mark.parametrize("flood", [1, 60, 500])
+    def test_a_flood_of_frames_that_never_become_whole(self, flood: int, apart: bool):
+        """From the same source an honest frame stands up to it while it is not silent for a round of all the others.
+
+        From another class of sources it stands up to any: that class makes room among its own.
+        """
+        honest, random, identifier = 16, Random(flood), 0
+        other = ours(class_contexts=None if apart else 64)
+        source = bytes([192, 0, 2, 2]) if apart else None
+        cuts = list(pairwise([*range(0, TOTAL, 100), TOTAL]))
+        frames = [random.sample(cuts, len(cuts)) for _ in range(honest if apart else 1)]
+        whole = []
+        for cut in range(len(cuts)):
+            for number, order in enumerate(frames):
+                whole += take(other, [piece(*order[cut], identifier=10**6 + number)])
+            for _ in range(flood):
+                identifier += 1
+                whole += take(other, [piece(0, 50, identifier=identifier, source=source)])
+        assert {one.frame for one in whole} == ({FRAME[18:]} if apart or flood < 63 else set())
+        assert len(whole) == (len(frames) if apart or flood < 63 else 0)
+
+    def test_a_class_has_its_share(self):
+        """It is the XOR of the source's 4-bit digits."""
+        other = ours(contexts=8, class_contexts=2)
+        assert take(other, [piece(0, 500, identifier=k) for k in range(5)]) == []
+        assert reasons(other) == {"stt_evicted": 3} and len(other.frames.open) == 2
+        for last in (2, 3, 4, 5, 6, 7):  # 192.0.2.1 and 192.0.2.16 are of one class
+            take(other, [piece(0, 500, source=bytes([192, 0, 2, last]))])
+        assert reasons(other) == {"stt_evicted": 3} and len(other.frames.open) == 8
+        take(other, [piece(0, 500, source=bytes([192, 0, 2, 16]))])
+        assert reasons(other) == {"stt_evicted": 4}
+        assert sum(key[0] == bytes([192, 0, 2, 1]) for key in other.frames.open) == 1
 
     def test_a_frame_in_one_packet_needs_no_context(self):
         other = ours(contexts=1)
@@ -262,7 +300,7 @@ class TestContexts:
 
     def test_missing_fragments(self):
         """One of five in each of a hundred frames is lost: none comes out, none is forgotten."""
-        random, other = Random(5), ours(contexts=64, timeout=30.0)
+        random, other = Random(5), ours(contexts=64, class_contexts=64, timeout=30.0)
         cuts = [(0, 200), (200, 400), (400, 600), (600, 800), (800, TOTAL)]
         for identifier in range(100):
             kept = random.sample(cuts, 4)
@@ -319,12 +357,79 @@ class TestWhatIsDelivered:
         assert self.send(arp() + bytes(100), flags=2, mss=10) == [0, NONE]
 
 
+class TestWhatTheFirstFragmentHolds:
+    """Headers are looked for in the fragment at offset 0 only; what goes on behind it is as if cut short."""
+
+    def pieces(self, frame: bytes, first: int, **fields: int) -> list[bytes]:
+        """The frame in two fragments; `first` bytes of the inner frame are in the first."""
+        data = header(**fields) + frame
+        return [
+            stt_packet(1, len(data), 0, data[: 18 + first]),
+            stt_packet(1, len(data), 18 + first, data[18 + first :]),
+        ]
+
+    @pytest.mark.parametrize("version", [4, 6])
+    @pytest.mark.parametrize("make", [tcp_frame, udp_frame])
+    def test_every_place_to_cut(self, make: Any, version: int):
+        frame = finish(parse(make(version, b"some payload", tags=[(C_TAG, 5)])))
+        needed = parse(frame).header_length
+        for first in range(1, len(frame)):
+            for order in (1, -1):
+                (one,) = take(ours(), self.pieces(frame, first)[::order])
+                assert one.frame == frame, first
+                unparsed = first < needed
+                assert one.l4_checksum == (NONE if unparsed else GOOD), first
+                assert one.ip_checksum == (GOOD if version == 4 and not unparsed else NONE), first
+
+    def test_partial_and_mss_need_headers(self):
+        whole = stt_frames(Card(network(WAY)).transmit(tcp_frame(4, bytes(1200)), gso_size=1000))[0].inner
+        (one,) = take(ours(), self.pieces(whole, 54, flags=2, mss=1000))
+        assert (one.gso_size, one.l4_checksum) == (1000, PARTIAL)
+        (one,) = take(ours(), self.pieces(whole, 53, flags=2, mss=1000))
+        assert (one.gso_size, one.l4_checksum, one.frame) == (0, NONE, whole)
+
+    def test_congestion_is_marked_as_far_as_there_is_an_ip_header(self):
+        """As in every unparsed frame (RFC 6040)."""
+        frame = finish(parse(tcp_frame(4, b"x", ip={"tos": 2})))
+        for first, tos in ((34, 3), (33, 2)):
+            (one,) = take(ours(), [refresh_ip(p[:15] + b"\3" + p[16:]) for p in self.pieces(frame, first)])
+            assert (one.frame[15], one.l4_checksum) == (tos, NONE)
+
+
+class TestPadding:
+    """Behind the IP packet: the sum of several fragments is not that of the IP packet."""
+
+    @pytest.mark.parametrize("make", [tcp_frame, udp_frame])
+    def test_complete(self, make: Any):
+        frame = finish(parse(make(4, bytes(100)))) + b"padding"
+        data = header() + frame
+        (one,) = take(ours(), [stt_packet(1, len(data), 0, data)])
+        assert (one.ip_checksum, one.l4_checksum, one.frame) == (GOOD, GOOD, frame)
+        for cut in (80, len(data) - 3):
+            (one,) = take(ours(), [stt_packet(1, len(data), at, data[at:end]) for at, end in ((0, cut), (cut, None))])
+            assert (one.ip_checksum, one.l4_checksum, one.frame) == (GOOD, NONE, frame)
+
+    def test_partial(self):
+        frame = finish_partial(parse(tcp_frame(4, bytes(100)))) + b"padding"
+        for field, status in ((frame[50:52], PARTIAL), (b"\x12\x34", BAD)):
+            data = header(flags=2, mss=50) + frame[:50] + field + frame[52:]
+            packets = [stt_packet(1, len(data), at, data[at:end]) for at, end in ((0, 80), (80, None))]
+            (one,) = take(ours(), packets)
+            assert (one.l4_checksum, one.gso_size) == (status, 0), "and is never cut"
+
+
 class TestContextId:
-    def test_unknown(self):
+    @pytest.mark.parametrize("first", [0, 1, 2])
+    def test_unknown(self, first: int):
+        """Which says the fragment at offset 0 only, wherever it comes: the whole frame goes, never the slow path."""
         other = receiver(far_end(WAY), slow_path=True)
-        packet = stt_packet(1, TOTAL, 0, header(context=CONTEXT + 1) + FRAME[18:])
-        one = other.receive(packet)
-        assert one is not None and (one.slow, one.frame, one.vnet) == ("not_terminated", packet, None)
+        data = header(context=CONTEXT + 1) + FRAME[18:]
+        packets = [stt_packet(1, TOTAL, at, data[at : at + 400]) for at in range(0, TOTAL, 400)]
+        assert len(packets) == 3
+        packets.insert(first, packets.pop(0))
+        assert take(other, packets[:2]) == [] and other.held == 2
+        assert take(other, packets[2:]) == [] and other.held == 0
+        assert reasons(other) == {"not_terminated": 3} and other.last_reason == "not_terminated"
 
     def test_two_vnets_share_an_address(self):
         other = receiver(far_end(WAY, vnet=1), far_end(WAY, vnet=2, key=CONTEXT + 1))
@@ -333,11 +438,12 @@ class TestContextId:
         assert [one.vnet for one in take(other, [*packets, piece(500, TOTAL)])] == [2, 1]
 
     def test_peers(self):
-        """A stranger opens nothing, and adds nothing to a frame."""
+        """A stranger adds nothing to a frame of someone else, and his own goes."""
         other = receiver(far_end(WAY, remote=WAY.local))
-        assert take(other, [piece(500, 600, source=OTHER), piece(0, 500, source=OTHER)]) == []
-        assert reasons(other) == {"unknown_peer": 2} and other.held == 0
-        assert len(take(other, [piece(0, 500), piece(500, TOTAL)])) == 1
+        assert take(other, [piece(500, TOTAL, source=OTHER), piece(0, 500)]) == []
+        assert take(other, [piece(0, 500, source=OTHER)]) == []
+        assert reasons(other) == {"unknown_peer": 2} and other.held == 1
+        assert len(take(other, [piece(500, TOTAL)])) == 1
 
     def test_a_tcp_connection_to_the_port(self):
         other = receiver(far_end(WAY), slow_path=True)

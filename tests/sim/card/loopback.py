@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
 from hdl.stream.beat import FRAME_LENGTH_BITS, host_beat, wire_beat
+from hdl.table.rows import table_write
 from hdl.table.writer import table_port
 
 STOP = 13  # this register is not 0: takes no more beats
@@ -26,7 +27,7 @@ class Loopback(wiring.Component):
             {
                 "i": In(stream.Signature(host_beat(config.width))),
                 "o": Out(stream.Signature(wire_beat(config.width))),
-                "table": In(table_port(config.width)),
+                "table": In(table_port(table_write(config.width))),
                 "counter": In(wiring.Signature({"select": Out(4), "value": In(32)})),
             }
         )
