@@ -38,9 +38,7 @@ class Effort:
     names: Sequence[str] = tuple(article.NAMES)
 
 
-NORMAL = Effort(
-    writes=64, interleaved_writes=2, sizes=rfc2544.SIZES, trial=1500, lossy_writes=240, losses=loss.RATES
-)
+NORMAL = Effort(writes=64, interleaved_writes=2, sizes=rfc2544.SIZES, trial=1500, lossy_writes=240, losses=loss.RATES)
 QUICK = Effort(
     writes=32,
     interleaved_writes=1,

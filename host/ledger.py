@@ -1,4 +1,4 @@
-"""What was sent, against what is handed up at the far end: every byte, once, to the right vport, with true checksums."""
+"""What was sent, against what is handed up at the far end: every byte, once, to its vport, with true checksums."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from driver import tables
+from driver import receive, tables
+from driver.receive import Receive, Terminate, Vport
 from hdl.config import NicConfig
 from host import wire
 from host.config import Config
@@ -39,47 +40,42 @@ Result = TypeVar("Result")
 PREAMBLE = 8
 
 
-def far_end(config: Config, card: int = FAR) -> Config:
-    """The card at the other end of every tunnel: it ends them, its vports are those that the first one's talk to.
-
-    It has the same tunnels the other way, so that it can answer: `far_end(far_end(config), NEAR)` is where it answers.
-    """
-    raw = config.model_dump()
-    vnet_of = {entry.to[1]: entry.vnet for entry in config.forward if entry.to[0] == "tunnel"}
-    bare = [entry.vnet for entry in config.forward if entry.to[0] == "uplink"]
-    hop = config.tunnel[0].next_hop if config.tunnel else vport_mac(card, 0xFF)
-    uplink = {"mac": hop.hex(":"), "mtu": config.uplink.mtu, **({"vnet": bare[0]} if bare else {})}
-    tunnels, terminate = [], []
-    for tunnel, values in zip(config.tunnel, raw["tunnel"], strict=True):
-        ends = {"local": str(tunnel.remote), "remote": str(tunnel.local)}
-        dscp = "uniform" if tunnel.dscp is None else f"pipe:{tunnel.dscp}"
-        back = {"next_hop": config.uplink.mac.hex(":"), "options": tunnel.options.hex(), "dscp": dscp}
-        tunnels.append({**values, **ends, **back})
-        entry = {"encapsulation": tunnel.encapsulation, "vnet": vnet_of[tunnel.name], **ends}
-        terminate.append({**entry, **({} if tunnel.key is None else {"key": tunnel.key})})
-    return Config.model_validate(
-        {
-            "uplink": uplink,
-            "vnet": [{"name": vnet.name} for vnet in config.vnet],
-            "vport": [
-                {"name": vport.name, "vnet": vport.vnet, "mac": vport_mac(card, index).hex(":")}
-                for index, vport in enumerate(config.vport)
-            ],
-            "tunnel": tunnels,
-            "terminate": terminate,
-            "forward": [
-                {"vnet": entry.vnet, "mac": entry.mac.hex(":") if entry.mac else "*", "to": ":".join(filter(None, entry.to))}
-                for entry in config.forward
-            ],
-        }
-    )
+def far_end(config: Config, card: int = FAR) -> Receive:
+    """What the card at the other end of every tunnel is told: it ends them, and has the vports that are meant."""
+    vnets = [vnet.name for vnet in config.vnet]
+    vnet_of = {entry.to: vnets.index(entry.vnet) for entry in config.forward}
+    bare = vnet_of.get(("uplink", ""))
+    entries = [
+        Terminate(
+            encapsulation=tunnel.encapsulation,
+            local=tunnel.remote,
+            vnet=vnet_of["tunnel", tunnel.name],
+            key=tunnel.key,
+            udp_checksum="optional" if tunnel.encapsulation in ("vxlan", "geneve") else None,
+        )
+        for tunnel in config.tunnel
+    ]
+    vports = {
+        index: Vport(vnet=vnets.index(vport.vnet), mac=vport_mac(card, index))
+        for index, vport in enumerate(config.vport)
+    }
+    return Receive(terminate=list(dict.fromkeys(entries)), vports=vports, uplink={} if bare is None else {None: bare})
 
 
-def program_far_end(receiver: Any, config: Config, nic: NicConfig, card: int = FAR) -> None:
-    """Tell a receiving card all that it needs so as to take what `config` sends."""
-    from driver import receive
+def backwards(config: Config) -> Config:
+    """The same network for the card at the other end when it sends."""
+    tunnels = [
+        tunnel.model_copy(update={"local": tunnel.remote, "remote": tunnel.local, "next_hop": config.uplink.mac})
+        for tunnel in config.tunnel
+    ]
+    mac = config.tunnel[0].next_hop if tunnels else vport_mac(FAR, 0xFF)
+    return config.model_copy(update={"uplink": config.uplink.model_copy(update={"mac": mac}), "tunnel": tunnels})
 
-    receive.program(receiver, far_end(config, card).receive_network(), nic.width)
+
+def program_far_end(receiver: Any, description: Receive, nic: NicConfig) -> None:
+    """Write it into a receiving card."""
+    for write in receive.writes(description):
+        receiver.write_row(*write)
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ class Link:
     def receive(self, config: Config, sent: Sent, packets: Sequence[OnWire], card: int = FAR) -> Arrived:
         """Give packets to the receiving card, all or some of those that were sent, and check all that it hands up."""
         self.far.reset()
-        program_far_end(self.far, config, self.nic, card)
+        program_far_end(self.far, far_end(config, card), self.nic)
         result = self.far.receive([packet.data for packet in packets], times=[packet.start_ns for packet in packets])
         return self._account(result, sent, packets)
 

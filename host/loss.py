@@ -117,6 +117,6 @@ def sentence(found: dict[str, Any]) -> str:
     )
     each = next(row["packets_per_frame"] for row in found["rows"] if row["encapsulation"] == STT)
     return (
-        f"{where}: a lost packet costs GRE that packet, STT its frame of {each}. There is no TCP sender behind this: it "
-        "is payload delivered, and says nothing of how a connection would slow down"
+        f"{where}: a lost packet costs GRE that packet, STT its frame of {each}. There is no TCP sender behind this: "
+        "it is payload delivered, and says nothing of how a connection would slow down."
     )

@@ -150,11 +150,11 @@ def small_packets(
 def table(rows: Sequence[Row], nic: NicConfig) -> Table:
     """The rows for people."""
     shown = Table(title=f"{nic.name}: small packets by RFC 2544, UDP in frames of so many bytes", title_justify="left")
+    shown.add_column("encapsulation", no_wrap=True)
     for heading in (
-        *("encapsulation", "frame", "on the wire", "load", "M packets/s", "Gb/s", "cycles: least", "mean", "most"),
-        *("mean ns", "lost at 100 %", "burst"),
+        *("frame", "on the wire", "load", "M packets/s", "Gb/s", "cycles", "mean", "most", "mean ns", "lost", "burst"),
     ):
-        shown.add_column(heading, justify="left" if heading == "encapsulation" else "right")
+        shown.add_column(heading, justify="right", no_wrap=True)
     last = None
     for one in rows:
         if last not in (None, one["encapsulation"]):
@@ -162,8 +162,9 @@ def table(rows: Sequence[Row], nic: NicConfig) -> Table:
         last = one["encapsulation"]
         shown.add_row(*cells(one))
     shown.caption = (
-        "frame, on the wire: bytes with FCS. Gb/s: UDP payload. cycles, ns: from a packet's last byte in to its "
-        "delivery. burst: frames back to back without loss, where a trial has "
+        "frame, on the wire: bytes with FCS. Gb/s: UDP payload. cycles (least, mean, most) and ns: from a packet's "
+        "last byte in to its delivery. lost: of the frames at 100 % of the line. burst: frames back to back without "
+        "loss, where a trial has "
         f"{max(row['trial_frames'] for row in rows):,}"
     )
     shown.caption_justify = "left"

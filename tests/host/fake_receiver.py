@@ -4,41 +4,35 @@ It needs no compiler. A frame is handed up `LATENCY` cycles after its last byte 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
 from typing import Any, Self
 
+from driver.receive import Receive
 from hdl.config import NicConfig
-from hdl.registers.receive import ChecksumStatus
-from host.config import Config
-from host.flows import FAR, vport_mac
-from sim.model.coalesce import coalescer
-from sim.model.coalesce.packet import Arrival
-from sim.model.receive.delivery import Delivery as Whole
-from sim.model.receive.receiver import Receiver
-from sim.model.receive.terminate import Settings
-from tests.support.receivers import far_end
+from hdl.registers.receive import ChecksumStatus, RxReason
+from sim.model.receive import delivery, steer, terminate
+from sim.model.receive.card import ReceiveCard, ReceiveSettings
 
 LATENCY = 40
 START = 1234  # the cycle in which `receive` begins
-VNET = 0
+OPTIONS = frozenset({(0x0102, 0x80)})  # of Geneve, that of `host.encapsulations`
 
 
-@dataclass(frozen=True)
+@dataclass
 class Delivery:
-    """As the virtual card's, with what the tools read."""
+    """What the tools read of the virtual card's."""
 
     data: bytes
     vports: int
     packets: int
     cycle: int
-    last_byte_cycle: int
     ip_status: ChecksumStatus
     l4_status: ChecksumStatus
-    gso_size: int = 0
-    slow: bool = False
+    gso_size: int
+    slow: bool
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,8 @@ class Result:
 
     deliveries: list[Delivery]
     overruns: int
-    lost: dict[Any, int]
-    open_peak: int = 1
+    lost: dict[RxReason, int]
+    open_peak: int
     start_cycle: int = START
 
 
@@ -56,11 +50,11 @@ class FakeReceiver:
     """`spoil` changes deliveries on their way up; `too_slow` says which packets are lost for want of speed."""
 
     spoil: Callable[[list[Delivery]], list[Delivery]] = staticmethod(lambda deliveries: deliveries)
-    too_slow: Callable[[int, Sequence[Fraction]], bool] = staticmethod(lambda number, times: False)
+    too_slow: Callable[[int, Sequence[Any]], bool] = staticmethod(lambda number, times: False)
 
     def __init__(self, config: NicConfig, *, trace: Path | None = None, component: Any = None) -> None:
         self.config = config
-        self.reset()
+        self.inside: ReceiveCard | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -69,46 +63,42 @@ class FakeReceiver:
         pass
 
     def reset(self) -> None:
-        self.inside: Receiver | None = None
-        self.macs: dict[bytes, int] = {}
+        self.inside = None
 
-    def program(self, sender: Config, card: int = FAR) -> None:
-        """Take what `sender` sends."""
-        entries = tuple(far_end(tunnel, vnet=VNET) for tunnel in sender.model_network().tunnels)
-        self.inside = Receiver(Settings(entries, uplink={} if entries else {None: VNET}))
-        self.macs = {vport_mac(card, index): index for index in range(len(sender.vport))}
+    def program(self, description: Receive) -> None:
+        """What the driver would have written into it."""
+        entries = [
+            terminate.Terminate(one.encapsulation, one.local, one.vnet, one.key, one.remote, one.udp_checksum, one.dscp)
+            for one in description.terminate
+        ]
+        vports = {number: steer.Vport(one.vnet, one.mac) for number, one in description.vports.items()}
+        settings = terminate.Settings(entries, description.uplink, options=OPTIONS, contexts=self.config.contexts)
+        self.inside = ReceiveCard(ReceiveSettings(settings, steer=steer.Steering(vports)))
 
     def receive(self, packets: Iterable[bytes], *, times: Sequence[Any]) -> Result:
         assert self.inside is not None, "it was not programmed"
-        merge, found, overruns = coalescer.Coalescer(), list[Delivery](), 0
+        found, overruns, now, last = list[Delivery](), 0, Fraction(0), START
         for number, (packet, start) in enumerate(zip(packets, times, strict=True)):
             if type(self).too_slow(number, times):
                 overruns += 1
                 continue
-            end = Fraction(start) / 10**9 + Fraction(8 * (8 + len(packet)), self.config.line_bps)
-            last = START + ceil(end * self.config.clock_hz)
-            one = self.inside.receive(packet, float(end))
-            if one is not None:
-                found += [replace(each, cycle=last + LATENCY, last_byte_cycle=last) for each in self.up(one, merge, end)]
-        found += [
-            replace(self.merged(each), cycle=last + LATENCY, last_byte_cycle=last) for each in merge.flush()
-        ]
-        lost = {name: count for name, count in self.inside.counters.items() if name.startswith("drop.") and count}
-        assert not lost
-        return Result(type(self).spoil(found), overruns, {})
+            now = Fraction(start) + Fraction(8 * 10**9 * (8 + len(packet)), self.config.line_bps)
+            last = START + ceil(now * self.config.clock_hz / 10**9)
+            found += [up(one, last) for one in self.inside.receive(packet, int(now))]
+        found += [up(one, last) for one in self.inside.flush()]
+        drops = {name: count for name, count in self.inside.counters.items() if name.startswith("drop.") and count}
+        lost = {RxReason[name.removeprefix("drop.").upper()]: count for name, count in drops.items()}
+        return Result(type(self).spoil(found), overruns, lost, self.inside.open_peak)
 
-    def up(self, one: Whole, merge: coalescer.Coalescer, now: Fraction) -> list[Delivery]:
-        ip, l4 = (ChecksumStatus[name.upper()] for name in (one.ip_checksum, one.l4_checksum))
-        if one.packets > 1 or one.gso_size:
-            return [Delivery(one.frame, self.vport(one.frame), one.packets, 0, 0, ip, l4, one.gso_size)]
-        verified = "good" if ChecksumStatus.GOOD == l4 else "none"
-        arrival = Arrival(one.frame, int(now * 10**9), VNET, checksum=verified)  # type: ignore[arg-type]
-        return [self.merged(each) for each in merge.receive(arrival)]
 
-    def merged(self, each: Any) -> Delivery:
-        l4 = ChecksumStatus[each.checksum.upper()]
-        frame = each.frame
-        return Delivery(frame, self.vport(frame), each.segments, 0, 0, ChecksumStatus.GOOD, l4, each.gso_size)
-
-    def vport(self, frame: bytes) -> int:
-        return 1 << self.macs[frame[:6]]
+def up(one: delivery.Delivery, last: int) -> Delivery:
+    return Delivery(
+        data=one.frame,
+        vports=sum(1 << vport for vport in one.vports),
+        packets=one.packets,
+        cycle=last + LATENCY,
+        ip_status=ChecksumStatus[one.ip_checksum.upper()],
+        l4_status=ChecksumStatus[one.l4_checksum.upper()],
+        gso_size=one.gso_size,
+        slow=one.slow is not None,
+    )
