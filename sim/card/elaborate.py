@@ -6,18 +6,9 @@ import amaranth.back.verilog
 from amaranth import ClockDomain, Module
 from amaranth._toolchain.yosys import find_yosys  # private, but what `amaranth.back.verilog` itself runs
 from amaranth.back import rtlil
-from amaranth.lib import data, wiring
+from amaranth.hdl import Shape
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In
-
-from hdl.config import NicConfig
-from hdl.stream.beat import host_beat, wire_beat
-
-
-def transmit_path(config: NicConfig) -> Any:
-    """The hardware of a configuration."""
-    from hdl.tx.path import TxPath  # late: a card that is in the cache does not need it
-
-    return TxPath(config)
 
 
 class WithoutReset(wiring.Component):
@@ -32,8 +23,12 @@ class WithoutReset(wiring.Component):
         m.domains.sync = sync = ClockDomain(reset_less=True)
         m.submodules.card = self.card
         m.d.comb += sync.clk.eq(self.clk)
-        for name in self.card.signature.members:
-            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(self.card, name))
+        for name, member in self.card.signature.members.items():
+            outside, inside = getattr(self, name), getattr(self.card, name)
+            if member.is_signature:
+                wiring.connect(m, wiring.flipped(outside), inside)
+            else:
+                m.d.comb += inside.eq(outside) if member.flow == In else outside.eq(inside)
         return m
 
 
@@ -54,7 +49,7 @@ of a record that nobody reads, or a register that holds its value. The passes ar
 
 
 def verilog(component: Any, *, readable: bool = False) -> str:
-    """Verilog of hardware with the ports of `hdl.tx.path.TxPath`: module `card`, clock `clk`, no reset.
+    """Verilog of a component: module `card`, clock `clk`, no reset.
 
     `readable`: with all signals and modules as they were written, for waveforms; slower to run.
     """
@@ -66,23 +61,33 @@ def verilog(component: Any, *, readable: bool = False) -> str:
     return str(yosys.run(["-q", "-"], "\n".join([f"read_rtlil <<end_of_rtlil\n{text}\nend_of_rtlil", *PASSES, ""])))
 
 
-def layout_header(width: int) -> str:
-    """`layout.h`: the fields of the beats, taken from their Amaranth layouts."""
-    host, wire = host_beat(width), wire_beat(width)
-    meta = host["meta"]
-    fields = {"I_LAST": (host["last"].offset, host["last"].width)}
-    for name, field in data.Layout.cast(meta.shape):
-        fields[f"I_{str(name).upper()}"] = (meta.offset + field.offset, field.width)
-    for name in ("bytes", "last"):
-        fields[f"O_{name.upper()}"] = (wire[name].offset, wire[name].width)
+def layout_header(signature: Any) -> str:
+    """`layout.h`: where the fields of a component's streams lie, and the width of a beat on its stream `i`.
+
+    A field is named after the stream and the way to it: `I_META_VPORT` is in `meta` of a beat on `i`.
+    """
+    fields: dict[str, tuple[int, int]] = {}
+    for name, member in signature.members.items():
+        if member.is_signature and isinstance(member.signature, stream.Signature):
+            fields |= _fields(name.upper(), member.signature.members["payload"].shape, 0)
     constants = [f"constexpr Field {name}{{{offset}, {bits}}};" for name, (offset, bits) in fields.items()]
     return f"""\
-// Generated from the layouts in hdl.stream.beat.
+// Generated from the hardware's ports.
 #pragma once
 #include <cstdint>
 namespace layout {{
-struct Field {{ unsigned offset, width; }};  // bits of a beat
+struct Field {{ unsigned offset, width; }};  // bits of a payload
 {chr(10).join(constants)}
-constexpr unsigned WIDTH = {width};  // bytes a beat
+constexpr unsigned WIDTH = {fields["I_DATA"][1] // 8};  // bytes a beat
 }}  // namespace layout
 """
+
+
+def _fields(name: str, shape: Any, offset: int) -> dict[str, tuple[int, int]]:
+    """Offset and width of a shape's fields, at any depth."""
+    if isinstance(shape, type) and issubclass(shape, data.Struct):
+        shape = data.Layout.cast(shape)
+    if not isinstance(shape, data.StructLayout):
+        return {name: (offset, Shape.cast(shape).width)}
+    inside = [_fields(f"{name}_{key}".upper(), field.shape, offset + field.offset) for key, field in shape]
+    return {key: place for part in inside for key, place in part.items()}

@@ -6,44 +6,9 @@
 #include <cstring>
 #include <vector>
 
+#include "bits.h"
 #include "layout.h"
-
-// Seeded pauses: xorshift64*, the same on every machine.
-class Pauses {
-public:
-    // chance: of a pause in a cycle, in units of 2^-32
-    void start(uint64_t seed, uint64_t chance) {
-        state_ = seed * 0x9E3779B97F4A7C15u | 1;
-        chance_ = chance;
-    }
-    bool active() const { return chance_ != 0; }
-    bool draw() {
-        if (!chance_) return false;
-        state_ ^= state_ >> 12, state_ ^= state_ << 25, state_ ^= state_ >> 27;
-        return state_ * 0x2545F4914F6CDD1Du >> 32 < chance_;
-    }
-
-private:
-    uint64_t state_ = 1, chance_ = 0;
-};
-
-// Writes `value` into bits of `words`, least significant word first. The bits may cross one word's edge.
-inline void put(uint32_t* words, layout::Field field, uint64_t value) {
-    for (unsigned done = 0; done < field.width;) {
-        const unsigned at = field.offset + done, shift = at % 32;
-        const unsigned count = field.width - done < 32 - shift ? field.width - done : 32 - shift;
-        const uint32_t mask = (count == 32 ? ~0u : (1u << count) - 1) << shift;
-        words[at / 32] = (words[at / 32] & ~mask) | (static_cast<uint32_t>(value >> done) << shift & mask);
-        done += count;
-    }
-}
-
-inline uint32_t get(const uint32_t* words, layout::Field field) {
-    const uint64_t low = words[field.offset / 32];
-    const bool crosses = field.offset % 32 + field.width > 32;
-    const uint64_t high = crosses ? words[field.offset / 32 + 1] : 0;
-    return (low | high << 32) >> field.offset % 32 & ((uint64_t{1} << field.width) - 1);
-}
+#include "pauses.h"
 
 // What Python says of a frame. Frames lie one behind the other in one buffer.
 struct FrameHead {
@@ -93,10 +58,10 @@ public:
         }
         const bool first = at_ == 0;
         put(payload, layout::I_LAST, left <= layout::WIDTH);
-        put(payload, layout::I_VPORT, first ? head.vport : ~0u);
-        put(payload, layout::I_LENGTH, first ? head.length : ~0u);
-        put(payload, layout::I_GSO_SIZE, first ? head.gso_size : ~0u);
-        put(payload, layout::I_ACCECN, first ? head.accecn : ~0u);
+        put(payload, layout::I_META_VPORT, first ? head.vport : ~0u);
+        put(payload, layout::I_META_LENGTH, first ? head.length : ~0u);
+        put(payload, layout::I_META_GSO_SIZE, first ? head.gso_size : ~0u);
+        put(payload, layout::I_META_ACCECN, first ? head.accecn : ~0u);
     }
     // The card has taken the beat.
     void advance() {

@@ -5,12 +5,7 @@
 #include <vector>
 
 #include "layout.h"
-
-// Wire time is an exact integer: so many ticks are a clock cycle, and so many a byte on the line.
-struct Rate {
-    uint64_t ticks_per_cycle, ticks_per_byte;
-    uint64_t cycle_ps;  // picoseconds a cycle, for traces
-};
+#include "rate.h"
 
 //        accepted  │ p p p p p . . . . q q q q . . .            `ready` while less than the FIFO holds is ahead
 //        the line  │ . P P P P p p p p p F F F F g g g P P P    preamble 8, packet, padding, FCS 4, gap 12 bytes
@@ -70,12 +65,11 @@ public:
         occupy(padding + FCS_AND_GAP);
         open.last_cycle = cycle;
         if (record) packets.push_back(open);
-        ++count, bytes += open.length, line_bytes += PREAMBLE + open.length + padding + FCS_AND_GAP;
+        ++count, bytes += open.length, line_bytes += line_bytes_of(open.length);
         inside = false;
     }
 
 private:
-    static constexpr uint64_t PREAMBLE = 8, MINIMUM = 60, FCS_AND_GAP = 16;
     Rate rate_;
     uint64_t end_ = 0;   // ticks: when the line has sent all that was accepted
     uint64_t busy_ = 0;  // ticks of line time given out

@@ -2,10 +2,11 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from amaranth import Module
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import PRESETS
@@ -13,6 +14,7 @@ from hdl.stream.beat import host_beat, wire_beat
 from sim.card import BuildError, elaborate, toolchain
 from sim.card import build as build_module
 from sim.card.build import build
+from sim.card.tops import TRANSMIT
 from tests.sim.card.loopback import Loopback
 
 TEN = PRESETS["10g"]
@@ -54,21 +56,21 @@ def test_an_unchanged_tree_does_not_elaborate(empty_cache, monkeypatch):
         elaborated.append(config)
         return Loopback(config)
 
-    monkeypatch.setattr(elaborate, "transmit_path", stand_in)
+    top = replace(TRANSMIT, path=stand_in)
     monkeypatch.setattr(build_module, "_hdl_digest", lambda: build_module.HDL_AT_IMPORT)  # while someone edits, too
-    first = build(TEN)
+    first = build(TEN, top=top)
     began = time.perf_counter()
-    assert build(TEN) == first
+    assert build(TEN, top=top) == first
     assert time.perf_counter() - began < 1
     assert len(elaborated) == 1
 
     slower = TEN.replace(line_bps=5_000_000_000)
-    assert build(slower) == first  # rates are not compiled in
+    assert build(slower, top=top) == first  # rates are not compiled in
     assert elaborated == [TEN, slower]
 
     monkeypatch.setattr(build_module, "_hdl_digest", lambda: "sources that changed while this process ran")
-    assert build(TEN) == first  # the same Verilog
-    assert build(TEN) == first
+    assert build(TEN, top=top) == first  # the same Verilog
+    assert build(TEN, top=top) == first
     assert len(elaborated) == 4  # but nothing is remembered of a tree that may not be what was elaborated
 
 
@@ -105,8 +107,22 @@ def test_a_design_with_other_ports_says_what_failed(empty_cache):
     assert not list(empty_cache.glob("*.so"))
 
 
-def test_layout_is_the_beats():
-    text = elaborate.layout_header(TEN.width)
-    for line in ("I_LAST{64, 1}", "I_VPORT{65, 6}", "I_LENGTH{71, 17}", "I_GSO_SIZE{88, 16}", "I_ACCECN{104, 1}"):
+def layout_of(**payloads) -> str:
+    """The layout of streams with these payloads."""
+    return elaborate.layout_header(wiring.Signature({n: In(stream.Signature(of)) for n, of in payloads.items()}))
+
+
+def test_layout_is_the_streams():
+    text = layout_of(i=host_beat(8), o=wire_beat(8), buffer=16)
+    meta = ("I_META_VPORT{65, 6}", "I_META_LENGTH{71, 17}", "I_META_GSO_SIZE{88, 16}", "I_META_ACCECN{104, 1}")
+    for line in ("I_LAST{64, 1}", *meta, "O_BYTES{64, 4}", "O_LAST{68, 1}", "BUFFER{0, 16}"):
         assert f"constexpr Field {line};" in text
-    assert "O_BYTES{64, 4}" in text and "O_LAST{68, 1}" in text
+    assert "WIDTH = 8;" in text
+
+
+def test_layout_of_records_in_records():
+    inside = data.StructLayout({"x": 3, "y": 33})
+    text = layout_of(i=wire_beat(64), delivery=data.StructLayout({"first": 5, "patches": inside, "last": 1}))
+    for line in ("FIRST{0, 5}", "PATCHES_X{5, 3}", "PATCHES_Y{8, 33}", "LAST{41, 1}"):
+        assert f"constexpr Field DELIVERY_{line};" in text
+    assert "WIDTH = 64;" in text

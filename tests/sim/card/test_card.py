@@ -9,8 +9,8 @@ import pytest
 from hdl.config import PRESETS, NicConfig
 from hdl.registers.tables import Table
 from sim.card import CardError, CardHang, Frame, VirtualCard
+from sim.card.base import rate_of
 from sim.card.build import build
-from sim.card.card import rate_of
 from tests.sim.card.loopback import CUT, GARBLE, STOP, Loopback
 
 TEN, HUNDRED = PRESETS["10g"], PRESETS["100g"]

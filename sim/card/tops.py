@@ -1,0 +1,42 @@
+"""The hardware that can be a virtual card, and the C++ files that drive it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hdl.config import NicConfig
+
+
+@dataclass(frozen=True)
+class Top:
+    """A top level of the hardware.
+
+    Parameters
+    ----------
+    name : of it
+    path : the hardware of a configuration
+    harness : its own C++ files in this folder
+    """
+
+    name: str
+    path: Callable[[NicConfig], Any]
+    harness: tuple[str, ...]
+
+
+def transmit_path(config: NicConfig) -> Any:
+    """`hdl.tx.path.TxPath`."""
+    from hdl.tx.path import TxPath  # late: a card that is in the cache does not need it
+
+    return TxPath(config)
+
+
+def receive_path(config: NicConfig) -> Any:
+    """`hdl.rx.path.RxPath`."""
+    from hdl.rx.path import RxPath
+
+    return RxPath(config)
+
+
+SHARED = ("bits.h", "exports.h", "pauses.h", "rate.h", "rtl.h")  # by the harnesses
+TRANSMIT = Top("transmit", transmit_path, ("transmit.cpp", "host.h", "mac.h"))
+RECEIVE = Top("receive", receive_path, ("receive.cpp", "line.h", "memory.h", "records.h"))

@@ -1,0 +1,132 @@
+// The virtual card: the compiled transmit path between a host that always has frames and a MAC at line rate.
+//
+//     Python ── push ──> Host ── i ──> [ compiled RTL ] ── o ──> Mac ── packets ──> Python
+//                                        ^ table   ^ counter
+//
+// A C interface for ctypes; one step() is one clock cycle. `layout.h` and the class `Vcard` are generated.
+
+#include <cstdint>
+#include <type_traits>
+
+#include "bits.h"
+#include "host.h"
+#include "mac.h"
+#include "pauses.h"
+#include "rate.h"
+#include "rtl.h"
+
+struct CardOptions {
+    uint64_t input_pause;   // chance of a pause in a cycle, 2^-32
+    uint64_t output_pause;  // likewise
+    uint64_t seed;
+    uint64_t fifo_bytes;    // of line time that may be ahead of the MAC before it is no longer ready; 0: no bound
+    uint64_t record;        // keep the packets' bytes
+};
+
+struct CardState {
+    uint64_t cycle;
+    uint64_t frames_in, bytes_in;       // taken by the card
+    uint64_t packets, bytes_out;        // whole packets given by the card
+    uint64_t line_bytes;                // line time they take, in byte times
+    uint64_t busy_ticks;                // for which the line was busy until now
+    uint64_t underruns, malformed, unstable;
+    uint64_t frames_waiting, taken_of_frame;
+    uint64_t inside, given_of_packet;   // a packet is under way; its bytes so far
+    uint64_t i_valid, i_ready, o_valid, o_ready;
+};
+
+struct Card {
+    Rtl rtl;
+    Host host;
+    Mac mac;
+    Pauses output_pauses;
+    CardOptions options{};
+    uint64_t cycle = 0;
+    uint64_t progress = 0;  // the last cycle in which a beat went in or out, or a frame was pushed
+    uint64_t unstable = 0;  // output beats that changed or went away before they were taken
+    Watch<std::remove_reference_t<decltype(Vcard::o___05Fpayload)>> output;
+
+    Card(const Rate& rate, const char* trace) : rtl(rate.cycle_ps, trace), mac(rate) { reset(); }
+
+    void reset() {
+        host.clear();
+        host.frames = host.bytes = 0;
+        mac.reset();
+        cycle = progress = unstable = 0;
+        output.reset();
+        rtl.reset();
+    }
+
+    void step() {
+        if (!rtl->i___05Fvalid && !host.empty() && !host.pauses.draw()) {
+            host.beat(rtl->i___05Fpayload.m_storage);
+            rtl->i___05Fvalid = 1;
+        }
+        rtl->o___05Fready = (!options.fifo_bytes || mac.room(cycle, options.fifo_bytes)) && !output_pauses.draw();
+        rtl.eval(0);
+
+        const bool taken = rtl->i___05Fvalid && rtl->i___05Fready;
+        const bool given = rtl->o___05Fvalid && rtl->o___05Fready;
+        if (!output.keeps(rtl->o___05Fvalid, rtl->o___05Fready, rtl->o___05Fpayload)) ++unstable;
+        if (given) {
+            const uint32_t* beat = rtl->o___05Fpayload.m_storage;
+            mac.take(cycle, reinterpret_cast<const uint8_t*>(beat), get(beat, layout::O_BYTES),
+                     get(beat, layout::O_LAST), options.record, !output_pauses.active());
+        }
+        rtl.eval(1);
+
+        if (taken) {
+            host.advance();
+            rtl->i___05Fvalid = 0;
+        }
+        if (taken || given) progress = cycle;
+        ++cycle;
+    }
+
+    bool broken() const { return unstable || mac.malformed; }
+    bool idle() const { return host.empty() && !mac.inside; }
+};
+
+#include "exports.h"
+
+EXPORT void card_configure(Card* card, const CardOptions* options) {
+    card->options = *options;
+    card->host.pauses.start(2 * options->seed, options->input_pause);
+    card->output_pauses.start(2 * options->seed + 1, options->output_pause);
+}
+
+EXPORT void card_push(Card* card, const uint8_t* data, uint64_t bytes, const FrameHead* heads, uint64_t count,
+                      int loop) {
+    card->host.push(data, bytes, heads, count, loop && count);
+    card->progress = card->cycle;
+}
+
+// Ends an endless loop over the frames: the frame under way is the last.
+EXPORT void card_finish(Card* card) {
+    card->host.finish(card->rtl->i___05Fvalid);
+    card->progress = card->cycle;
+}
+
+// Bytes of data and packets kept, and where they are. Valid until the card runs again.
+EXPORT uint64_t card_packets(Card* card, const Mac::Packet** packets, const uint8_t** data, uint64_t* bytes) {
+    *packets = card->mac.packets.data();
+    *data = card->mac.data.data();
+    *bytes = card->mac.data.size();
+    return card->mac.packets.size();
+}
+
+EXPORT void card_forget_packets(Card* card) {
+    card->mac.packets.clear();
+    card->mac.data.clear();
+}
+
+EXPORT void card_state(Card* card, CardState* state) {
+    const Rtl& rtl = card->rtl;
+    const Host& host = card->host;
+    const Mac& mac = card->mac;
+    *state = {card->cycle,      host.frames,      host.bytes,           mac.count,
+              mac.bytes,        mac.line_bytes,   mac.busy(card->cycle), mac.underruns,
+              mac.malformed,    card->unstable,   host.waiting(),       host.taken_of_frame(),
+              mac.inside,       mac.inside ? mac.open.length : 0,
+              rtl->i___05Fvalid, rtl->i___05Fready, rtl->o___05Fvalid,     rtl->o___05Fready};
+}
