@@ -90,8 +90,8 @@ def frame_loss(trials: Trials, full: Arrived) -> list[dict[str, float]]:
     """RFC 2544, 26.3: the part of the frames lost at each load, in steps down from the whole line."""
     number, found, arrived, load = len(trials.sent.packets), [], full, 1.0
     while True:
-        found.append({"load": round(load, 3), "lost": trials.lost(arrived) / number})
-        load -= STEP
+        found.append({"load": load, "lost": trials.lost(arrived) / number})
+        load = round(load - STEP, 3)
         if load < STEP / 2 or (len(found) > 1 and not found[-1]["lost"] and not found[-2]["lost"]):
             return found
         arrived = trials.at(load)

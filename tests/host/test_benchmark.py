@@ -142,7 +142,7 @@ class TestRfc2544:
         """Throughput is found by halves, and the loss by steps of a tenth."""
 
         def too_slow(number: int, times: list[Any]) -> bool:
-            return bool(number and times[number] - times[number - 1] < 84 * 0.8 / 0.7)
+            return bool(number and times[number] - times[number - 1] < 95.9)
 
         fake_receiver.too_slow = staticmethod(too_slow)
         row = rfc2544.measure("plain", 64, 30)(links[0])

@@ -38,7 +38,8 @@ def test_every_byte_arrives(name: str, link: Link) -> None:
     config, sent = send(link, name)
     arrived = whole(sent, link.receive(config, sent, sent.packets))
     assert arrived.payload == sent.payload == 3 * 32768
-    assert arrived.packets == len(sent.packets) and arrived.completions == 3
+    assert arrived.packets == len(sent.packets)
+    assert arrived.completions == (len(sent.packets) if "segment" in name else 3), "STT frames are not merged again"
     assert set(arrived.latencies) == {LATENCY}
     assert sent.utilisation(link.nic.line_bps) == 1.0
     # From the first preamble to the last delivery: all wire time but the last packet's FCS and gap, and the latency.
