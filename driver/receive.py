@@ -23,6 +23,7 @@ from driver.cuckoo import Cuckoo, Key
 from driver.network import KEY_BITS
 from driver.network import Encapsulation as Name
 from driver.tables import TooMany
+from driver.transport import ReceiveTransport
 from hdl.registers import rx_tables
 from hdl.registers.receive import Encapsulation
 from hdl.registers.rows import pack
@@ -136,7 +137,8 @@ class Receive:
 
     `uplink` maps the VLAN ID of an untunnelled frame's outermost tag to a vnet; None stands for untagged frames and for
     IDs without an entry. `slow_path` is the vport that takes what is not terminated; without one it is dropped.
-    `unknown` says for a vnet what becomes of unicast to nobody, "drop" where it says nothing.
+    `unknown` says for a vnet what becomes of unicast to nobody, "drop" where it says nothing. `options`: (class, type)
+    of the critical Geneve options that are let in.
     """
 
     terminate: Sequence[Terminate] = ()
@@ -144,6 +146,7 @@ class Receive:
     uplink: Mapping[int | None, int] = field(default_factory=dict)
     slow_path: int | None = None
     unknown: Mapping[int, Unknown] = field(default_factory=dict)
+    options: Sequence[tuple[int, int]] = ()
 
     def __post_init__(self) -> None:
         self.check_terminate()
@@ -195,6 +198,12 @@ class RxWrite(NamedTuple):
     data: int
 
 
+def program(transport: ReceiveTransport, receive: Receive) -> None:
+    """Tell a card its whole receive configuration. Raises TooMany or NoRoom before the first write."""
+    for write in writes(receive):
+        transport.write_row(*write)
+
+
 def writes(receive: Receive) -> list[RxWrite]:
     """All rows but the local addresses', in order. Raises TooMany or NoRoom."""
     check_sizes(receive)
@@ -208,6 +217,7 @@ def writes(receive: Receive) -> list[RxWrite]:
         *filled(RxTable.VPORT, vport_rows(receive)),
         *filled(RxTable.INDIRECTION, indirection_rows(receive)),
         *filled(RxTable.GROUP, group_rows(receive)),
+        *filled(RxTable.OPTION, option_rows(receive)),
         *(RxWrite(RxTable.UPLINK, row, data) for row, data in uplink.items()),
         RxWrite(RxTable.SETTINGS, 0, settings_row(receive)),
         *(RxWrite(RxTable.TERMINATE, row, data) for row, data in terminate.items()),
@@ -226,6 +236,7 @@ def check_sizes(receive: Receive) -> None:
     for what, name, number, most in (
         ("terminate", "termination entries", len(receive.terminate), rx_tables.ENTRIES),
         ("terminate", "local addresses", len(receive.local), rx_tables.LOCALS),
+        ("options", "known critical Geneve options", len(receive.options), rx_tables.OPTIONS),
         ("vport", "vports", max(vports) + 1, VPORTS),
         ("vnet", "vnets", max(vnets, default=-1) + 1, VNETS),
     ):
@@ -342,6 +353,13 @@ def group_rows(receive: Receive) -> dict[int, int]:
         ):
             rows[len(Group) * vnet + group] = pack(rx_tables.GROUP_FIELDS, values)
     return rows
+
+
+def option_rows(receive: Receive) -> dict[int, int]:
+    return {
+        row: pack(rx_tables.OPTION_FIELDS, {"valid": 1, "class": kind, "type": number})
+        for row, (kind, number) in enumerate(receive.options)
+    }
 
 
 def bitmap(numbers: Iterable[int]) -> int:

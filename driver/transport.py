@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from hdl.registers.rx_tables import RxTable
 from hdl.registers.tables import Table
 
 
@@ -16,3 +17,13 @@ class Transport(Protocol):
 
     def read_counter(self, index: int) -> int:
         """A counter of the transmit path: the number of a `DropReason` or a `TxCounter`."""
+
+
+class ReceiveTransport(Protocol):
+    """The receive path's tables and counters; `sim.card.receive.VirtualReceiver` is one."""
+
+    def write_row(self, table: RxTable, row: int, data: int) -> None:
+        """Write one row, packed as `hdl.registers.rx_tables` lays it out; it takes effect at once and as a whole."""
+
+    def read_counter(self, index: int) -> int:
+        """A counter of the receive path: the number of an `RxReason` or an `RxCounter`."""

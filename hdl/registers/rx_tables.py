@@ -43,9 +43,13 @@ class RxTable(IntEnum):
     GROUP = 6  # row = 2 * vnet + `Group`
     VPORT = 7
     INDIRECTION = 8  # row = vport * INDIRECTION_ROWS + index // QUEUES_A_ROW
+    OPTION = 9  # critical Geneve options that are let in
 
 
 # -- Which packets are tunnels' that end here: the outer parser's tables
+
+OPTIONS = 4
+OPTION_FIELDS: Fields = {"type": 8, "class": 16, "valid": 1}  # of a Geneve option (RFC 8926)
 
 # -- Whose a packet is
 
@@ -134,6 +138,7 @@ ROW_FIELDS: Mapping[RxTable, Fields] = {
     RxTable.GROUP: GROUP_FIELDS,
     RxTable.VPORT: VPORT_FIELDS,
     RxTable.INDIRECTION: INDIRECTION_FIELDS,
+    RxTable.OPTION: OPTION_FIELDS,
 }
 
 ROWS: Mapping[RxTable, int] = {
@@ -145,4 +150,5 @@ ROWS: Mapping[RxTable, int] = {
     RxTable.GROUP: len(Group) * VNETS,
     RxTable.VPORT: VPORTS,
     RxTable.INDIRECTION: VPORTS * INDIRECTION_ROWS,
+    RxTable.OPTION: OPTIONS,
 }

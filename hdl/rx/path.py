@@ -25,6 +25,7 @@ from hdl.rx.order import Order
 from hdl.rx.outer import OuterParse
 from hdl.rx.place import Place
 from hdl.rx.reassemble import Reassemble
+from hdl.rx.rows import RX_TABLE_WRITE
 from hdl.rx.steer import Steer
 from hdl.rx.terminate import Terminate
 from hdl.stream.beat import wire_beat
@@ -71,7 +72,7 @@ class RxPath(wiring.Component):
                 "place": Out(stream.Signature(place_beat(width))),
                 "delivery": Out(stream.Signature(Delivery)),
                 "buffer": In(stream.Signature(HANDLE_BITS)),
-                "table": In(table_port(width)),
+                "table": In(table_port(RX_TABLE_WRITE)),
                 "counter": In(wiring.Signature({"select": Out(6), "value": In(32)})),
                 "idle": In(16),
                 "timeout": In(16),
@@ -90,12 +91,13 @@ class RxPath(wiring.Component):
         m.submodules.strip = strip = Strip(width)
         m.submodules.inner = inner = InnerParse(width)
         m.submodules.terminate = terminate = Terminate(width)
-        m.submodules.writer = writer = TableWriter(width=width, drain=terminate.latency + 4)
         m.submodules.meet = meet = Meet(width=width)
         m.submodules.coalesce = coalesce = Coalesce(width, config.contexts)
         m.submodules.reassemble = reassemble = Reassemble(width, config.contexts)
         m.submodules.order = order = Order()
         m.submodules.steer = steer = Steer(width)
+        drain = max(terminate.latency, steer.latency) + 4
+        m.submodules.writer = writer = TableWriter(layout=RX_TABLE_WRITE, drain=drain)
         m.submodules.deliver = deliver = Deliver()
         m.submodules.counters = counters = RxCounters()
         parsers = outer.latency + strip.latency + inner.latency

@@ -289,3 +289,14 @@ def test_a_group_address_is_never_a_vports() -> None:
     mac = int.from_bytes(MAC, "big")
     assert card.steer(1, mac)[0] == {7} and card.steer(1, mac | GROUP_MAC)[0] == {7}
     assert card.steer(2, mac)[0] == card.steer(2, mac | GROUP_MAC)[0] == set()
+
+
+def test_a_flow_id_is_never_taken_for_a_part_of_the_vsid() -> None:
+    """While tables change, the key 0x501 (VSID 5) does not lead to the VSID 0x501."""
+    entries = [of("nvgre", key=0x500, vnet=1), of("nvgre", key=0x50100, vnet=2)]
+    card = RxTableCard()
+    for receive in (Receive(terminate=entries), Receive(), Receive(terminate=entries[::-1])):
+        for write in writes(receive):
+            card.write(write)
+            reason, entry = card.terminate(KINDS["nvgre"], 0, 0x501, int(PEER))
+            assert entry["vnet"] == 1 if entry else reason == RxReason.NOT_TERMINATED

@@ -1,4 +1,4 @@
-"""The same packets through the compiled receive path and through the model: deliveries and counters must be the same."""
+"""Packets through the compiled receive path and through the model: deliveries and counters must be the same."""
 
 from collections import defaultdict
 from collections.abc import Sequence
