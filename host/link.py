@@ -32,6 +32,7 @@ from host.ledger import Ledger
 from host.progress import Advance, waiting
 from host.simulation import COMPILING, open_card
 from sim.model.card import Card
+from sim.model.receive.decapsulate import CRITICAL, geneve_options
 
 if TYPE_CHECKING:
     from sim.card import Frame, VirtualCard
@@ -59,7 +60,18 @@ def far_end(config: Config, card: int = FAR) -> Receive:
         index: Vport(vnet=vnets.index(vport.vnet), mac=vport_mac(card, index))
         for index, vport in enumerate(config.vport)
     }
-    return Receive(terminate=list(dict.fromkeys(entries)), vports=vports, uplink={} if bare is None else {None: bare})
+    options = dict.fromkeys(option for tunnel in config.tunnel for option in critical(tunnel.options))
+    return Receive(
+        terminate=list(dict.fromkeys(entries)),
+        vports=vports,
+        uplink={} if bare is None else {None: bare},
+        options=list(options),
+    )
+
+
+def critical(options: bytes) -> list[tuple[int, int]]:
+    """Class and type of the Geneve options that whoever ends the tunnel has to know."""
+    return [(group, kind) for group, kind in geneve_options(options) if kind & CRITICAL]
 
 
 def backwards(config: Config) -> Config:
@@ -70,12 +82,6 @@ def backwards(config: Config) -> Config:
     ]
     mac = config.tunnel[0].next_hop if tunnels else vport_mac(FAR, 0xFF)
     return config.model_copy(update={"uplink": config.uplink.model_copy(update={"mac": mac}), "tunnel": tunnels})
-
-
-def program_far_end(receiver: Any, description: Receive, nic: NicConfig) -> None:
-    """Write it into a receiving card."""
-    for write in receive.writes(description):
-        receiver.write_row(*write)
 
 
 @dataclass(frozen=True)
@@ -162,8 +168,9 @@ class Link:
     def receive(self, config: Config, sent: Sent, packets: Sequence[OnWire], card: int = FAR) -> Arrived:
         """Give packets to the receiving card, all or some of those that were sent, and check all that it hands up."""
         self.far.reset()
-        program_far_end(self.far, far_end(config, card), self.nic)
-        result = self.far.receive([packet.data for packet in packets], times=[packet.start_ns for packet in packets])
+        receive.program(self.far, far_end(config, card))
+        on_wire = [packet.data.ljust(wire.SHORTEST, b"\0") for packet in packets]
+        result = self.far.receive(on_wire, times=[packet.start_ns for packet in packets])
         return self._account(result, sent, packets)
 
     def _account(self, result: Any, sent: Sent, packets: Sequence[OnWire]) -> Arrived:

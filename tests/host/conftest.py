@@ -1,15 +1,15 @@
 """What the tools' tests share: a configuration, a capture, a card, and how to run the command."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import driver.receive
 import sim.card
-from host import captures, cli, link
+import sim.card.receive
+from host import captures, cli
 from host.packets import CapturedPacket
 from tests.host.fake_card import FakeCard
 from tests.host.fake_receiver import FakeReceiver
@@ -71,10 +71,8 @@ def fake_card(monkeypatch: pytest.MonkeyPatch) -> type[FakeCard]:
 def fake_receiver(fake_card: type[FakeCard], monkeypatch: pytest.MonkeyPatch) -> type[FakeReceiver]:
     """Every card of both directions is a fake one; a class of its own, so that a test may spoil it."""
     receiver = type("SpoiltReceiver", (FakeReceiver,), {})
-    module = ModuleType("sim.card.receive")
-    vars(module)["VirtualReceiver"] = receiver
-    monkeypatch.setitem(sys.modules, "sim.card.receive", module)
-    monkeypatch.setattr(link, "program_far_end", lambda card, description, nic: card.program(description))
+    monkeypatch.setattr(sim.card.receive, "VirtualReceiver", receiver)
+    monkeypatch.setattr(driver.receive, "program", lambda card, description: card.program(description))
     return receiver
 
 

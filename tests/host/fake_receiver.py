@@ -18,7 +18,6 @@ from sim.model.receive.card import ReceiveCard, ReceiveSettings
 
 LATENCY = 40
 START = 1234  # the cycle in which `receive` begins
-OPTIONS = frozenset({(0x0102, 0x80)})  # of Geneve, that of `host.encapsulations`
 
 
 @dataclass
@@ -72,7 +71,12 @@ class FakeReceiver:
             for one in description.terminate
         ]
         vports = {number: steer.Vport(one.vnet, one.mac) for number, one in description.vports.items()}
-        settings = terminate.Settings(entries, description.uplink, options=OPTIONS, contexts=self.config.contexts)
+        settings = terminate.Settings(
+            entries,
+            description.uplink,
+            options=frozenset(description.options),
+            contexts=self.config.contexts,
+        )
         self.inside = ReceiveCard(ReceiveSettings(settings, steer=steer.Steering(vports)))
 
     def receive(self, packets: Iterable[bytes], *, times: Sequence[Any]) -> Result:

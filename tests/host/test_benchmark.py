@@ -1,7 +1,7 @@
 """`tunnelnic bench`: the article's tables, RFC 2544 and a lossy wire, with fake cards."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ class TestRfc2544:
     def test_a_card_that_takes_seven_tenths(self, links: list[Link], fake_receiver: type[FakeReceiver]) -> None:
         """Throughput is found by halves, and the loss by steps of a tenth."""
 
-        def too_slow(number: int, times: list[Any]) -> bool:
+        def too_slow(number: int, times: Sequence[Any]) -> bool:
             return bool(number and times[number] - times[number - 1] < 95.9)
 
         fake_receiver.too_slow = staticmethod(too_slow)

@@ -51,7 +51,7 @@ def test_every_byte_arrives(name: str, link: Link) -> None:
 @pytest.mark.parametrize("name", [GRE, STT])
 def test_packets_that_are_lost(name: str, link: Link) -> None:
     config, sent = send(link, name)
-    arrived = link.receive(config, sent, sent.packets[:5] + sent.packets[6:])
+    arrived = link.receive(config, sent, [*sent.packets[:5], *sent.packets[6:]])
     each = len(sent.packets) // 3
     assert arrived.payload == sent.payload - (32768 if name == STT else 1406)
     assert arrived.packets == len(sent.packets) - (each if name == STT else 1)
