@@ -1,6 +1,6 @@
 """Where what the outer header says and what the inner one says come together."""
 
-from amaranth import Module, Mux
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -21,14 +21,20 @@ class Meet(wiring.Component):
                                 └─ (nothing) of another STT fragment: its chunks say all
 
     Ports: streams `termination`, `inner`; `go` (room for `latency` + 2 behind each output); `packet_valid`, `packet`;
-    `facts_valid`, `facts`. Latency: `latency` cycles. Throughput: one packet a cycle. Back-pressure: by `go`.
+    `facts_valid`, `facts`. Latency: `latency` cycles. Throughput: one packet a cycle; where it is told to take one at a
+    time, one every `latency` + 1 cycles, and then room for one is enough. Back-pressure: by `go`.
     Source: RFC 6040, RFC 2983.
+
+    Parameters
+    ----------
+    width : bytes a beat
+    one_at_a_time : take no packet while another is on its way through
     """
 
     latency = 3
 
-    def __init__(self, *, width: int):
-        self.width = width
+    def __init__(self, *, width: int, one_at_a_time: bool = False):
+        self.width, self.one_at_a_time = width, one_at_a_time
         super().__init__(
             {
                 "termination": In(stream.Signature(Termination)),
@@ -43,7 +49,10 @@ class Meet(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        take = self.termination.valid & self.inner.valid & self.go
+        under_way = Signal(self.latency)  # a packet in each step
+        free = ~under_way.any() if self.one_at_a_time else 1
+        take = self.termination.valid & self.inner.valid & self.go & free
+        m.d.sync += under_way.eq(Cat(take, under_way))
         m.d.comb += [self.termination.ready.eq(take), self.inner.ready.eq(take)]
         t, inner = self.termination.p, self.inner.p
         pipe = Pipe(m, take, t=t, outer=t.outer, inner=inner)

@@ -31,6 +31,7 @@ from hdl.rx.terminate import Terminate
 from hdl.stream.beat import wire_beat
 from hdl.stream.fifo import Fifo
 from hdl.stream.paced_fifo import record_fifo
+from hdl.stream.single import Single
 from hdl.stream.small_fifo import SmallFifo
 from hdl.table.writer import TableWriter, table_port
 
@@ -91,7 +92,8 @@ class RxPath(wiring.Component):
         m.submodules.strip = strip = Strip(width)
         m.submodules.inner = inner = InnerParse(width)
         m.submodules.terminate = terminate = Terminate(width)
-        m.submodules.meet = meet = Meet(width=width)
+        narrow = width == 8  # packets come at least seven cycles apart: one at a time is enough
+        m.submodules.meet = meet = Meet(width=width, one_at_a_time=narrow)
         m.submodules.coalesce = coalesce = Coalesce(width, config.contexts)
         m.submodules.reassemble = reassemble = Reassemble(width, config.contexts)
         m.submodules.order = order = Order()
@@ -112,8 +114,14 @@ class RxPath(wiring.Component):
 
         outers = queue("outers", OuterFacts, margin)
         inners = queue("inners", InnerFacts, margin)
-        packets = queue("packets", RxPacket, meet.latency + 6)
-        firsts = queue("firsts", SttFacts, meet.latency + 6)
+        if narrow:
+            m.submodules.packets = packets = Single(RxPacket)
+            m.submodules.firsts = firsts = Single(SttFacts)
+            m.d.comb += meet.go.eq(packets.space & firsts.space)
+        else:
+            packets = queue("packets", RxPacket, meet.latency + 6)
+            firsts = queue("firsts", SttFacts, meet.latency + 6)
+            m.d.sync += meet.go.eq(packets.space & firsts.space)
         completions = {name: queue(f"{name}_completions", Completion, 12) for name in ("stt", "tcp")}
         m.submodules.chunks = chunks = Fifo(shape=SttChunk, depth=depth, margin=margin)
         m.submodules.turns = turns = Fifo(shape=1, depth=depth, margin=margin)
@@ -159,7 +167,6 @@ class RxPath(wiring.Component):
         wiring.connect(m, wiring.flipped(self.table), writer.i)
         table = writer.o
         m.d.comb += [terminate.table.eq(table), terminate.hold.eq(writer.hold)]
-        m.d.sync += meet.go.eq(packets.space & firsts.space)
         m.d.comb += [
             packets.write.eq(meet.packet_valid),
             packets.i.eq(meet.packet),

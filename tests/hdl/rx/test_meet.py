@@ -89,7 +89,7 @@ def expected(termination, inner, width):
 
 @pytest.mark.parametrize("width", [8, 64])
 def test_meet(width):
-    rng, dut = random.Random(SEED + width), Meet(width=width)
+    rng, dut = random.Random(SEED + width), Meet(width=width, one_at_a_time=width == 8)
     traffic = [one(rng, width) for _ in range(400)]
     want = [found for found in (expected(*both, width) for both in traffic) if found]
     got = []

@@ -1,18 +1,14 @@
 """A stand-in for the receive path: every packet is handed up as it came. The harness is tested with it."""
 
 from amaranth import Array, Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
-from hdl.rx.layouts import HANDLE_BITS, Completion, place_beat
+from hdl.rx.layouts import HANDLE_BITS, Delivery, place_beat
+from hdl.rx.rows import RX_TABLE_WRITE
 from hdl.stream.beat import wire_beat
 from hdl.table.writer import table_port
-
-# The layout of a delivery: all of `Completion`, and to whom it goes.
-DELIVERY = data.StructLayout(
-    {**{name: field.shape for name, field in data.Layout.cast(Completion)}, "vports": 64, "queue": 4, "cut": 1}
-)
 
 # Registers
 DELIVERY_XOR = 0  # 0 to 15: what a delivery differs in from the plain one
@@ -43,9 +39,9 @@ class HandUp(wiring.Component):
             {
                 "i": In(stream.Signature(wire_beat(config.width))),
                 "place": Out(stream.Signature(place_beat(config.width))),
-                "delivery": Out(stream.Signature(DELIVERY)),
+                "delivery": Out(stream.Signature(Delivery)),
                 "buffer": In(stream.Signature(HANDLE_BITS)),
-                "table": In(table_port(config.width)),
+                "table": In(table_port(RX_TABLE_WRITE)),
                 "counter": In(wiring.Signature({"select": Out(7), "value": In(32)})),
                 "idle": In(16),
                 "timeout": In(16),
@@ -102,7 +98,7 @@ class HandUp(wiring.Component):
 
         # -- hand up
         waited = Signal(24)
-        record = Signal(DELIVERY)
+        record = Signal(Delivery)
         m.d.comb += [
             self.delivery.valid.eq(whole & ((registers[HOLD] == 0) | self.flush | (waited[8:] >= self.idle))),
             record.claimed.eq(1),

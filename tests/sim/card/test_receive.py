@@ -8,11 +8,10 @@ import pytest
 
 from hdl.config import PRESETS, NicConfig
 from hdl.registers.receive import ChecksumStatus, RxReason
-from hdl.rx.layouts import place_beat
+from hdl.rx.layouts import Delivery, place_beat
 from sim.card import CardError, CardHang, VirtualReceiver
 from tests.sim.card.handup import (
     CUT,
-    DELIVERY,
     DELIVERY_XOR,
     GARBLE_DELIVERY,
     GARBLE_PLACE,
@@ -61,7 +60,7 @@ def spaced(config: NicConfig, packets: list[bytes], bytes_between: int = 256) ->
 
 def change_delivery(card: VirtualReceiver, **fields) -> None:
     """From now on deliveries differ in these fields (that are 0 otherwise) from the plain ones."""
-    bits = DELIVERY.const(fields).as_bits()
+    bits = Delivery.const(fields).as_bits()
     for word in range(16):
         card.write_row(0, DELIVERY_XOR + word, bits >> 32 * word & 0xFFFFFFFF)
 
