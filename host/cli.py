@@ -168,6 +168,45 @@ def bench_tx(
     report.show({"rows": rows}, bench.table(rows), as_json=as_json)
 
 
+@bench_app.command("rx", epilog="Example: tunnelnic bench rx --preset 10g --encapsulation 'gre ipv4' --size 64")
+def bench_rx(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows here; - prints them.", metavar="FILE")
+    ] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="Cards. (default: 10g and 100g)", metavar="NAME")] = None,
+    encapsulation: Annotated[
+        list[str] | None, typer.Option(help="Ways to wrap. (default: all)", metavar="NAME")
+    ] = None,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=64, max=9238, help="Bytes on the wire, FCS counted. (default: RFC 2544's and all from 64 to 160)"
+        ),
+    ] = None,
+    packets: Annotated[int, typer.Option(min=1000, help="Packets to measure over, after warm-up.")] = 100_000,
+) -> None:
+    """Measure the receive path: a saturated wire, tables full and contexts open, packets of every size; takes hours."""
+    from host import bench, saturate
+    from host.encapsulations import all_tunnels
+    from host.link import open_receiver, several
+    from host.progress import progress_bar
+    from host.simulation import preset as named
+
+    presets = bench.choose(list(PRESETS), preset or ["10g", "100g"], "preset")
+    encapsulations = bench.choose(list(all_tunnels()), encapsulation or [], "encapsulation")
+    as_json = json_file == Path("-")
+    if json_file is not None and not as_json:
+        check_folder(json_file)
+    rows = []
+    for name in presets:
+        with progress_bar("bench", patience=0) as progress, several(open_receiver, named(name)) as cards:
+            rows += saturate.saturate(cards, encapsulations, size or saturate.SIZES, packets, progress)
+    if json_file is not None and not as_json:
+        report.write_json(json_file, {"rows": rows})
+    report.show({"rows": rows}, saturate.table(rows), as_json=as_json)
+    raise typer.Exit(0 if rows and all(map(saturate.keeps_up, rows)) else MISMATCH)
+
+
 @app.command(epilog="Example: tunnelnic demo --folder /tmp/demo")
 def demo(
     preset: Preset = "10g",

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -36,8 +36,10 @@ from sim.model.receive.decapsulate import CRITICAL, geneve_options
 
 if TYPE_CHECKING:
     from sim.card import Frame, VirtualCard
+    from sim.card.receive import VirtualReceiver
 
 Result = TypeVar("Result")
+Place = TypeVar("Place")
 PREAMBLE = 8
 
 
@@ -213,35 +215,42 @@ def whole(sent: Sent, arrived: Arrived) -> Arrived:
 @contextmanager
 def open_link(nic: NicConfig) -> Iterator[Link]:
     """Both cards of a direction. Raises UserError where one cannot be built or gets stuck."""
-    from sim.card import BuildError, CardError
-    from sim.card.receive import VirtualReceiver
-
-    with open_card(nic) as near:
-        try:
-            with waiting(COMPILING):
-                far = VirtualReceiver(nic)
-            with far:
-                yield Link(nic, near, far)
-        except (BuildError, CardError) as error:
-            raise UserError(f"virtual card: {error}") from error
+    with open_card(nic) as near, open_receiver(nic) as far:
+        yield Link(nic, near, far)
 
 
 @contextmanager
-def open_links(nic: NicConfig, number: int = 2) -> Iterator[list[Link]]:
-    """Several links that can run at the same time."""
+def open_receiver(nic: NicConfig) -> Iterator[VirtualReceiver]:
+    """A receiving card, reset and with empty tables. Raises UserError as `open_card` does."""
+    from sim.card import BuildError, CardError
+    from sim.card.receive import VirtualReceiver
+
+    try:
+        with waiting(COMPILING):
+            card = VirtualReceiver(nic)
+        with card:
+            yield card
+    except (BuildError, CardError) as error:
+        raise UserError(f"virtual card: {error}") from error
+
+
+@contextmanager
+def several(
+    opened: Callable[[NicConfig], AbstractContextManager[Place]], nic: NicConfig, number: int = 2
+) -> Iterator[list[Place]]:
+    """Several links or cards, which can run at the same time."""
     with ExitStack() as stack:
-        yield [stack.enter_context(open_link(nic)) for _ in range(number)]
+        yield [stack.enter_context(opened(nic)) for _ in range(number)]
 
 
-Job = Callable[[Link], Result]
-
-
-def spread(links: Sequence[Link], jobs: Sequence[tuple[str, Job[Result]]], progress: Advance) -> list[Result]:
-    """The results of the jobs in order, as many at a time as there are links. The first error ends it."""
+def spread(
+    links: Sequence[Place], jobs: Sequence[tuple[str, Callable[[Place], Result]]], progress: Advance
+) -> list[Result]:
+    """The results of the jobs in order, as many at a time as there are links (or cards). The first error ends it."""
     free, done, doing = list(links), Counter[str](), [name for name, _ in jobs]
     with ThreadPoolExecutor(len(links)) as pool:
 
-        def work(job: tuple[str, Job[Result]]) -> Result:
+        def work(job: tuple[str, Callable[[Place], Result]]) -> Result:
             link = free.pop()
             try:
                 return job[1](link)

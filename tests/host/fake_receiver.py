@@ -13,6 +13,8 @@ from typing import Any, Self
 from driver.receive import Receive
 from hdl.config import NicConfig
 from hdl.registers.receive import ChecksumStatus, RxReason
+from host import wire
+from sim.card.deliveries import ReceiveMeasurement
 from sim.model.receive import delivery, steer, terminate
 from sim.model.receive.card import ReceiveCard, ReceiveSettings
 
@@ -93,6 +95,26 @@ class FakeReceiver:
         drops = {name: count for name, count in self.inside.counters.items() if name.startswith("drop.") and count}
         lost = {RxReason[name.removeprefix("drop.").upper()]: count for name, count in drops.items()}
         return Result(type(self).spoil(found), overruns, lost, self.inside.open_peak)
+
+    def measure(self, packets: Iterable[bytes], *, warm_up_cycles: int, cycles: int) -> ReceiveMeasurement:
+        """Two rounds, whatever was asked for."""
+        packets = [*packets, *packets]
+        step = Fraction(8 * 10**9 * wire.units([len(packets[0])]), self.config.line_bps)
+        found = self.receive(packets, times=[number * step for number in range(len(packets))])
+        units = wire.units(map(len, packets))
+        return ReceiveMeasurement(
+            cycles=cycles,
+            seconds=1.0,
+            packets_in=len(packets) - found.overruns,
+            bytes_in=sum(map(len, packets)),
+            overruns=found.overruns,
+            frames=len(found.deliveries),
+            packets=sum(one.packets for one in found.deliveries),
+            bytes_out=0,
+            lost=found.lost,
+            wire_units=units,
+            line_units=Fraction(units),
+        )
 
 
 def up(one: delivery.Delivery, last: int) -> Delivery:

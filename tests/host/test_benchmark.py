@@ -12,7 +12,7 @@ import pytest
 from hdl.config import PRESETS
 from host import article, benchmark, loss, plot, rfc2544
 from host.article import NAMES, sentence
-from host.link import Link, open_links
+from host.link import Link, open_link, several
 from tests.host.conftest import Ran
 from tests.host.fake_receiver import LATENCY, FakeReceiver
 
@@ -35,7 +35,7 @@ def quiet(*_: Any) -> None:
 
 @pytest.fixture
 def links(fake_receiver: type[FakeReceiver]) -> Iterator[list[Link]]:
-    with open_links(NIC) as found:
+    with several(open_link, NIC) as found:
         yield found
 
 

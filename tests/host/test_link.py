@@ -13,7 +13,7 @@ from host.encapsulations import all_tunnels, config_of, config_of_peers
 from host.errors import Mismatch, UserError
 from host.flows import FAR, NEAR, echo_requests, vport_mac, writes
 from host.ledger import Ledger
-from host.link import Link, OnWire, Sent, backwards, far_end, one_after_the_other, open_link, open_links, spread, whole
+from host.link import Link, OnWire, Sent, backwards, far_end, one_after_the_other, open_link, several, spread, whole
 from host.wire import limit, units
 from sim.card import Frame
 from sim.model.parse import parse
@@ -146,7 +146,7 @@ def test_spread(fake_receiver: type[FakeReceiver]) -> None:
     def fail(_: Link) -> int:
         raise Mismatch("no")
 
-    with open_links(PRESETS["10g"]) as links:
+    with several(open_link, PRESETS["10g"]) as links:
         jobs = [(f"job {number}", lambda _, number=number: number) for number in range(7)]
         assert spread(links, jobs, lambda done, total, doing="": seen.append((done, total))) == list(range(7))
         assert seen[-1] == (7, 7)
