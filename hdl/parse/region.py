@@ -35,12 +35,12 @@ def regions(pipe: BeatPipe) -> None:
         behind=pipe.final & (pipe.index > end_beat),
         to_the_end=pipe.length == Cat(Const(2, 2), pipe.final_pair),  # no byte is left for the payload
         end_lane=pipe.final_pair[: pipe.pair_bits],
-        before_network=Cat(_before_network(pipe, lane) for lane in range(pipe.pairs)),
+        before_network=Cat(before_network(pipe, lane) for lane in range(pipe.pairs)),
         **{
-            f"at_{name}": Cat(_in_address(pipe, lane, versions) for lane in range(pipe.pairs))
+            f"at_{name}": Cat(in_address(pipe, lane, versions) for lane in range(pipe.pairs))
             for name, versions in ADDRESSES.items()
         },
-        **{f"code_{lane}": _code(pipe, lane) for lane in range(pipe.lanes)},
+        **{f"code_{lane}": word_code(pipe, lane) for lane in range(pipe.lanes)},
     )
     pipe.step()
 
@@ -69,14 +69,14 @@ def _beats(pipe: BeatPipe, pairs) -> object:
     return Cat(pipe.beat_is[pair // pipe.pairs] for pair in pairs).any() if pairs else Const(0, 1)
 
 
-def _before_network(pipe: BeatPipe, lane: int):
+def before_network(pipe: BeatPipe, lane: int):
     return Cat(
         pipe.place[tags] & _beats(pipe, [p for p in range(FIRST_PAIR + tags) if p % pipe.pairs == lane])
         for tags in range(3)
     ).any()
 
 
-def _in_address(pipe: BeatPipe, lane: int, versions):
+def in_address(pipe: BeatPipe, lane: int, versions):
     return Cat(
         pipe.recognised
         & getattr(pipe, version)
@@ -87,7 +87,7 @@ def _in_address(pipe: BeatPipe, lane: int, versions):
     ).any()
 
 
-def _code(pipe: BeatPipe, lane: int):
+def word_code(pipe: BeatPipe, lane: int):
     """The patch code of the word in that lane."""
     code = Const(0, 3)
     for version, words in NETWORK_CODES.items():

@@ -1,0 +1,200 @@
+"""The inner parser: a frame's beats in, one record of facts a packet and its header rows out."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.net.toeplitz import toeplitz
+from hdl.parse.ethernet import ethernet
+from hdl.parse.extension import candidates
+from hdl.parse.limits import EXTENSIONS
+from hdl.parse.network import network
+from hdl.parse.pipe import BeatPipe
+from hdl.parse.transport import transport
+from hdl.registers.receive import ChecksumStatus
+from hdl.rx.inner.extension import extension
+from hdl.rx.inner.rows import header_rows
+from hdl.rx.inner.strip import inner_beat
+from hdl.rx.inner.sums import network_sums, transport_sums
+from hdl.rx.layouts import LENGTH_BITS, InnerFacts
+
+
+class InnerParse(wiring.Component):
+    """Finds where each layer of an inner frame begins, checks its sums, and hashes its flow, as its beats pass.
+
+    ::
+
+        i      │ e e e e │ e e i i │ i i i i │ t t t t │ t p p p │ p p p p, last │
+        row    │ e e e e │ e e i i │ i i i i │ t t t t │ t . . . │               │
+        facts                                                    │      one      │
+
+               ethernet ─ network ─┬─ extension x 4 ─ transport ─┬─ header rows ─ row
+                                   └─ sums ── hash ── sums ──────┴─ facts
+
+    The stages are transmit's (see `BeatPipe`), and what they know of the length is what each beat says of it: of a bare
+    frame nothing, until the last beat says how much has come. So the facts are right at a frame's last beat, and there
+    they leave. An STT fragment says how long the whole frame is: headers that do not end within what has come are
+    `unparsed`, and without an IP header that is whole there is none.
+
+    A header row is the beat's headers with zeros for all that cutting patches, and for the TOS, which is compared by
+    itself; behind the headers it is zero. Rows leave with their beats, the facts with the last one: so a frame's rows
+    have come when its facts come, and the next frame's have not. `row_first` says that what was given before is void.
+    There are no more than 128 bytes of rows; a frame with more headers is not merged. A frame that turns out to be no
+    TCP has given rows, too; its facts say 0.
+
+    Fields of the facts that do not apply (an IPv4 field without IPv4, say) are anything at all, but for `tags`, `tos`,
+    `hash`, `rows`, both statuses and all that is one bit wide; of a frame that is `unparsed`, `l4` and `header_words` are too.
+
+    Ports: `i_valid`, `i` (`inner_beat`); `row_valid`, `row`, `row_first`; `facts_valid`, `facts`. No ready anywhere.
+    Latency: `latency` cycles from a beat to its row, and from the last beat to the facts. Throughput: one beat a cycle.
+    Standards: IEEE 802.1Q, RFC 791, RFC 8200, RFC 9293, RFC 768.
+
+    Parameters
+    ----------
+    width : bytes a beat (8, 16, 32 or 64)
+    """
+
+    def __init__(self, width: int):
+        self.width = width
+        self.latency = 26 + (width // 4 - 1).bit_length()
+        super().__init__(
+            {
+                "i_valid": In(1),
+                "i": In(inner_beat(width)),
+                "row_valid": Out(1),
+                "row": Out(8 * width),
+                "row_first": Out(1),
+                "facts_valid": Out(1),
+                "facts": Out(InnerFacts),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        i = self.i
+        pipe = BeatPipe(m, width=self.width, valid=self.i_valid, first=i.first, last=i.last, data=i.data, meta=i)
+        _what_came(pipe)
+        ethernet(pipe)
+        candidates(pipe.fork())
+        head = pipe.fork()
+        network(pipe)
+        _network_words(head)
+        summed = pipe.fork()
+        network_sums(summed)
+        _network_facts(pipe.fork())
+        for _ in range(EXTENSIONS):
+            extension(pipe)
+        sums = pipe.fork()
+        sums.stage -= 1
+        _count(sums)
+        transport(pipe)
+        transport_sums(sums, summed.stage)
+        header_rows(pipe.fork())
+        _transport_facts(pipe)
+        pipe.stage = max(pipe.stage, sums.stage)
+        self._leave(pipe)
+        assert pipe.stage == self.latency, f"latency is {pipe.stage}"
+        return m
+
+    def _leave(self, pipe: BeatPipe):
+        """Put the facts together and register them; rows of the same beat beside them; 1 stage."""
+        m = pipe.m
+        has_ip, whole = pipe.has_ip, pipe.whole & ~pipe.bad
+        tcp, udp = pipe.tcp_header & whole, pipe.udp_header & whole
+        udp_sum = udp & pipe.sequence_low.any()
+        has_sum = tcp | udp_sum
+        v4 = pipe.ipv4 & pipe.recognised
+        good, bad, none = ChecksumStatus.GOOD, ChecksumStatus.BAD, ChecksumStatus.NONE
+        values = {
+            "runt": pipe.runt,
+            "tags": Cat(pipe.place[1], pipe.place[2]),
+            "dst_mac": pipe.dst_mac,
+            "l3": Cat(Const(1, 1), pipe.start - 1)[:4],
+            "l4": Cat(Const(1, 1), pipe.before_at),
+            "header_words": Cat(Const(1, 1), pipe.final_pair),
+            "has_ip": has_ip,
+            "ipv6": has_ip & pipe.ipv6,
+            "unparsed": ~whole,
+            "tcp": tcp,
+            "udp": udp_sum,
+            "tos": Mux(has_ip, pipe.tos, 0),
+            "tos_word": pipe.tos_word,
+            "ip_length": pipe.ip_length,
+            "id": pipe.ip_id,
+            "fragment_word": pipe.fragment_word,
+            "ip_checksum": pipe.ip_checksum,
+            "sequence": Cat(pipe.sequence_low, pipe.sequence_high),
+            "tcp_flags": pipe.tcp_flags,
+            "l4_checksum": pipe.l4_field,
+            "payload": pipe.payload,
+            "padded": has_ip & whole & pipe.behind_ip,
+            "ip_status": Mux(whole & v4, Mux(pipe.ip_good, good, bad), none),
+            "l4_status": Mux(has_sum, Mux(pipe.l4_good, good, bad), none),
+            "partial": has_sum & pipe.field_partial,
+            "pseudo": pipe.pseudo,
+            "l4_sum": pipe.l4_sum,
+            "hash": (pipe.address_hash ^ (pipe.port_hash & (tcp | udp).replicate(32))) & has_ip.replicate(32),
+            "rows": Mux(tcp, pipe.row_count, 0),
+        }
+        assert values.keys() == {name for name, _ in data.Layout.cast(InnerFacts)}
+        facts, valid = Signal(InnerFacts, reset_less=True), Signal()
+        row, row_valid, row_first = Signal(8 * self.width, reset_less=True), Signal(), Signal(reset_less=True)
+        m.d.sync += [getattr(facts, name).eq(value) for name, value in values.items()]
+        m.d.sync += [
+            valid.eq(pipe.valid & pipe.last & ~pipe.void),
+            row_valid.eq(pipe.valid & pipe.has_row),
+            row.eq(pipe.row_data),
+            row_first.eq(pipe.first),
+        ]
+        m.d.comb += [
+            self.facts_valid.eq(valid),
+            self.facts.eq(facts),
+            self.row_valid.eq(row_valid),
+            self.row.eq(row),
+            self.row_first.eq(row_first),
+        ]
+        pipe.step()
+
+
+def _what_came(pipe: BeatPipe) -> None:
+    """In the first stage: how many pairs have come, at the last beat (128: at least so many), and the first words."""
+    size = pipe.meta.size
+    here = Mux(size[9:].any(), 128, size[2:9] + size[1])[:8]
+    words = pipe.words()
+    pipe.put(here=here, void=pipe.meta.void)
+    pipe.keep(pipe.first, dst_mac=Cat(words[2], words[1], words[0]))
+
+
+def _network_words(pipe: BeatPipe) -> None:
+    """Words that `network` looks at, but does not keep. Begins where it begins; written down behind it."""
+    pipe.step()
+    pipe.step()
+    pipe.keep(pipe.hit_first, tos_word=pipe.first_0)
+    pipe.keep(pipe.holds_1, fragment_word=pipe.second_1)
+
+
+def _network_facts(pipe: BeatPipe) -> None:
+    """Behind `network`: is the header whole, and what lies behind the packet? 1 stage."""
+    pipe.put(
+        has_ip=pipe.recognised & (pipe.ipv4 | pipe.ipv6) & (pipe.at <= pipe.here),
+        behind_ip=pipe.ip_end != pipe.length,
+    )
+
+
+def _count(pipe: BeatPipe) -> None:
+    """`beat`: its number in the frame, from the next stage on."""
+    beat = pipe.state("beat", LENGTH_BITS - pipe.pair_bits - 2)
+    with pipe.m.If(pipe.valid):
+        pipe.m.d.sync += beat.eq(Mux(pipe.first, 0, beat + 1))
+    pipe.step()
+
+
+def _transport_facts(pipe: BeatPipe) -> None:
+    """Behind `transport`: are the headers whole, and how much lies behind them? 1 stage."""
+    ports = pipe.ports
+    pipe.put(
+        whole=pipe.final & (pipe.final_pair < pipe.here),
+        payload=(pipe.ip_end - Cat(Const(2, 2), pipe.final_pair))[:17],
+        port_hash=toeplitz(ports[16:] ^ ports[:16]),
+    )
+    pipe.step()
