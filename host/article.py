@@ -48,6 +48,7 @@ THEIRS = {
 """The article's own figures, bits a second: one direction, and both together."""
 
 VPORTS = 4
+JOBS = 4  # of each encapsulation: one flow, two directions, flows that take turns
 INTERLEAVED = 64
 GIGABYTE = 10**9
 

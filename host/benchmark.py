@@ -18,7 +18,7 @@ from rich.console import Group
 from hdl.config import NicConfig
 from host import article, loss, rfc2544
 from host.link import open_link, several
-from host.progress import Advance
+from host.progress import Advance, summed
 
 NEAR_ENOUGH = 0.99  # of the wire's limit: GRE, in one direction and in both
 MERGED = {1: 21, article.INTERLEAVED: 18}  # packets a delivered frame, at least, with so many flows
@@ -52,9 +52,12 @@ QUICK = Effort(
 def run(nic: NicConfig, effort: Effort, progress: Advance) -> dict[str, Any]:
     """All figures. Raises Mismatch where a byte is not as it was sent, UserError where a card cannot be had."""
     progress(0, 1, f"compiling {nic.name}")
+    names = effort.names
+    jobs = len(names) * (article.JOBS + len(effort.sizes)) + loss.JOBS
     with several(open_link, nic) as links:
-        rows = article.article(links, effort.names, effort.writes, effort.interleaved_writes, progress)
-        small = rfc2544.small_packets(links, effort.names, effort.sizes, effort.trial, progress)
+        progress = summed(progress, jobs)
+        rows = article.article(links, names, effort.writes, effort.interleaved_writes, progress)
+        small = rfc2544.small_packets(links, names, effort.sizes, effort.trial, progress)
         lossy = loss.loss(links, effort.lossy_writes, effort.losses, progress)
     return {
         "preset": nic.name,

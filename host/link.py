@@ -264,7 +264,7 @@ def spread(
         results = []
         try:
             for number, future in enumerate(futures):
-                progress(done["jobs"], len(jobs), doing[number])
+                progress(min(done["jobs"], len(jobs) - 1), len(jobs), doing[number])
                 results.append(future.result())
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -31,6 +31,7 @@ from host.progress import Advance
 GRE, STT = "gre key ipv4", "stt frame ipv4"
 RATES = (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01)
 SEED = 7
+JOBS = 2
 
 
 def sweep(name: str, number: int, rates: Sequence[float]) -> Callable[[Link], list[dict[str, Any]]]:
