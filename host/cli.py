@@ -199,8 +199,11 @@ def bench_rx(
         check_folder(json_file)
     rows = []
     for name in presets:
-        with progress_bar("bench", patience=0) as progress, several(open_receiver, named(name)) as cards:
-            rows += saturate.saturate(cards, encapsulations, size or saturate.SIZES, packets, progress)
+        nic = named(name)
+        with progress_bar("bench", patience=0) as progress:
+            progress(0, 1, f"compiling {name}")
+            with several(open_receiver, nic) as cards:
+                rows += saturate.saturate(cards, encapsulations, size or saturate.SIZES, packets, progress)
     if json_file is not None and not as_json:
         report.write_json(json_file, {"rows": rows})
     report.show({"rows": rows}, saturate.table(rows), as_json=as_json)

@@ -29,8 +29,8 @@ from host.config import Config
 from host.errors import Mismatch, UserError
 from host.flows import FAR, vport_mac
 from host.ledger import Ledger
-from host.progress import Advance, waiting
-from host.simulation import COMPILING, open_card
+from host.progress import Advance
+from host.simulation import open_card
 from sim.model.card import Card
 from sim.model.receive.decapsulate import CRITICAL, geneve_options
 
@@ -215,20 +215,18 @@ def whole(sent: Sent, arrived: Arrived) -> Arrived:
 @contextmanager
 def open_link(nic: NicConfig) -> Iterator[Link]:
     """Both cards of a direction. Raises UserError where one cannot be built or gets stuck."""
-    with open_card(nic) as near, open_receiver(nic) as far:
+    with open_card(nic, show=False) as near, open_receiver(nic) as far:
         yield Link(nic, near, far)
 
 
 @contextmanager
 def open_receiver(nic: NicConfig) -> Iterator[VirtualReceiver]:
-    """A receiving card, reset and with empty tables. Raises UserError as `open_card` does."""
+    """A receiving card, with empty tables. Raises UserError where it cannot be built or gets stuck."""
     from sim.card import BuildError, CardError
     from sim.card.receive import VirtualReceiver
 
     try:
-        with waiting(COMPILING):
-            card = VirtualReceiver(nic)
-        with card:
+        with VirtualReceiver(nic) as card:
             yield card
     except (BuildError, CardError) as error:
         raise UserError(f"virtual card: {error}") from error
