@@ -66,7 +66,7 @@ def run(nic: NicConfig, effort: Effort, progress: Advance) -> dict[str, Any]:
         "small_packets": small,
         "loss": lossy,
         "shortfalls": shortfalls(rows, small),
-        "summary": article.sentence(rows),
+        "summary": article.sentence(rows, nic),
     }
 
 

@@ -108,8 +108,9 @@ class TestArticle:
             {"encapsulation": "gre key ipv4", "flows": flows, "goodput_bps": goodput, "ratio": 0.998}
             for flows, goodput in ((1, 9.2e9), (8, 18.4e9))
         ]
-        assert "9.20 Gb/s" in sentence(rows) and sentence(rows).endswith("this is 4.0 and 8.0 times as much.")
-        assert "not measured" in sentence([])
+        assert "9.20 Gb/s" in sentence(rows, NIC) and sentence(rows, NIC).endswith("this is 4.0 and 8.0 times as much.")
+        assert "this one has 100)" in sentence(rows, PRESETS["100g"])
+        assert "not measured" in sentence([], NIC)
 
     def test_shortfalls(self) -> None:
         good = {"ratio": 0.995, "packets_per_completion": 22, "completion_cycles_max": 64, "directions": 1, "flows": 1}
