@@ -55,7 +55,7 @@ class TestCommand:
         kinds = [(row["flows"], row["directions"]) for row in found["rows"]]
         assert kinds == [kind for kind in ((1, 1), (8, 2), (64, 1)) for _ in SMALL.names]
         assert {"small_packets", "loss", "article", "summary"} <= set(found) and not found["shortfalls"]
-        assert ran.out.strip().endswith("times as much.") and "2.3 Gb/s" in ran.out
+        assert " ".join(ran.out.split()).endswith("times as much.") and "2.3 Gb/s" in ran.out
         assert "article: OVS-GRE" in ran.out and "NVGRE" not in ran.out
         assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 
