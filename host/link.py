@@ -177,7 +177,7 @@ class Link:
 
     def _account(self, result: Any, sent: Sent, packets: Sequence[OnWire]) -> Arrived:
         ledger, payload, last, latencies = Ledger(sent.frames), 0, 0, []
-        in_at = {packet.frame: result.start_cycle + self.cycles(packet) for packet in packets}
+        in_at = {packet.frame: result.start_cycle + self.cycle(packet) for packet in packets}
         for delivery in result.deliveries:
             taken = ledger.take(delivery)
             payload += taken.payload
@@ -189,17 +189,17 @@ class Link:
             payload=payload,
             completions=len(result.deliveries),
             packets=sum(delivery.packets for delivery in result.deliveries),
-            seconds=(last - result.start_cycle) / self.nic.clock_hz if result.deliveries else 0.0,
+            seconds=(last + 1 - result.start_cycle) / self.nic.clock_hz if result.deliveries else 0.0,
             latencies=latencies,
             drops={reason.name.lower(): count for reason, count in result.lost.items()},
             overruns=result.overruns,
             open_peak=result.open_peak,
         )
 
-    def cycles(self, packet: OnWire) -> int:
-        """Clock cycles until a packet's last byte has come in."""
+    def cycle(self, packet: OnWire) -> int:
+        """The cycle, from 0, in which a packet's last byte comes in."""
         end = packet.start_ns / 10**9 + Fraction(8 * (PREAMBLE + len(packet.data)), self.nic.line_bps)
-        return ceil(end * self.nic.clock_hz)
+        return ceil(end * self.nic.clock_hz) - 1
 
 
 def whole(sent: Sent, arrived: Arrived) -> Arrived:

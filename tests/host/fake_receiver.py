@@ -89,7 +89,7 @@ class FakeReceiver:
                 overruns += 1
                 continue
             now = Fraction(start) + Fraction(8 * 10**9 * (8 + len(packet)), self.config.line_bps)
-            last = START + ceil(now * self.config.clock_hz / 10**9)
+            last = START + ceil(now * self.config.clock_hz / 10**9) - 1
             found += [up(one, last) for one in self.inside.receive(packet, int(now))]
         found += [up(one, last) for one in self.inside.flush()]
         drops = {name: count for name, count in self.inside.counters.items() if name.startswith("drop.") and count}
