@@ -50,4 +50,4 @@ def test_the_last_byte_is_in_when_the_wire_says_so(load: float, link: Link) -> N
     arrived = whole(sent, link.receive(config, sent, packets))
     assert set(arrived.latencies) <= {1, 2}, "2 where the last beat has to wait for the one before it"
     wire_ns = float(packets[1].start_ns) + (8 + len(packets[1].data)) * 8e9 / link.nic.line_bps
-    assert arrived.seconds * 1e9 == pytest.approx(wire_ns, abs=2e9 / link.nic.clock_hz)
+    assert 0 < arrived.seconds * 1e9 - wire_ns <= 3e9 / link.nic.clock_hz
