@@ -18,7 +18,7 @@ from rich.console import Console
 from hdl.config import PRESETS
 from host import report, traffic
 from host.captures import check_folder
-from host.errors import UserError
+from host.errors import Mismatch, UserError
 
 MISMATCH, USAGE, INTERNAL, INTERRUPTED = 1, 2, 3, 130
 
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bench_app = typer.Typer(help="Measure how near to line rate the card stays.")
+bench_app = typer.Typer()
 app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -138,6 +138,44 @@ def receive(
     raise typer.Exit(report_receive.exit_code(figures))
 
 
+@bench_app.callback(
+    invoke_without_command=True, epilog="Example: tunnelnic bench --quick --json bench.json --plot bench.svg"
+)
+def bench_all(
+    context: typer.Context,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures here; - prints them.", metavar="FILE")
+    ] = None,
+    plot_file: Annotated[Path | None, typer.Option("--plot", help="Draw the curves here.", metavar="FILE.svg")] = None,
+    preset: Preset = "10g",
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything: about a minute.")] = False,
+) -> None:
+    """Measure two cards and the wire between them: the founding article's tables, small packets, a lossy wire.
+
+    Without a command it runs all of that; a command measures one path by itself.
+    """
+    if context.invoked_subcommand is not None:
+        if json_file or plot_file or quick or preset != "10g":
+            raise UserError(f"options of `bench` itself go behind `bench {context.invoked_subcommand}`, if it has them")
+        return
+    from host import benchmark, plot
+    from host.progress import progress_bar
+    from host.simulation import preset as named
+
+    nic, as_json = named(preset), json_file == Path("-")
+    for path in (plot_file, None if as_json else json_file):
+        if path is not None:
+            check_folder(path)
+    with progress_bar("bench", patience=0) as progress:
+        found = benchmark.run(nic, benchmark.QUICK if quick else benchmark.NORMAL, progress)
+    if json_file is not None and not as_json:
+        report.write_json(json_file, found)
+    if plot_file is not None:
+        plot.write(plot_file, found["small_packets"], found["loss"]["rows"], nic.name)
+    report.show(found, benchmark.shown(found, nic), as_json=as_json)
+    raise typer.Exit(benchmark.exit_code(found))
+
+
 @bench_app.command(
     "tx", epilog="Example: tunnelnic bench tx --preset 10g --pattern 32k --encapsulation 'stt frame ipv4'"
 )
@@ -172,6 +210,48 @@ def bench_tx(
     report.show({"rows": rows}, bench.table(rows), as_json=as_json)
 
 
+@bench_app.command("rx", epilog="Example: tunnelnic bench rx --preset 10g --encapsulation 'gre ipv4' --size 64")
+def bench_rx(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the rows here; - prints them.", metavar="FILE")
+    ] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="Cards. (default: 10g and 100g)", metavar="NAME")] = None,
+    encapsulation: Annotated[
+        list[str] | None, typer.Option(help="Ways to wrap. (default: all)", metavar="NAME")
+    ] = None,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=64, max=9238, help="Bytes on the wire, FCS counted. (default: RFC 2544's and all from 64 to 160)"
+        ),
+    ] = None,
+    packets: Annotated[int, typer.Option(min=1000, help="Packets to measure over, after warm-up.")] = 100_000,
+) -> None:
+    """Measure the receive path: a saturated wire, tables full and contexts open, packets of every size; takes hours."""
+    from host import bench, saturate
+    from host.encapsulations import all_tunnels
+    from host.link import open_receiver, several
+    from host.progress import progress_bar
+    from host.simulation import preset as named
+
+    presets = bench.choose(list(PRESETS), preset or ["10g", "100g"], "preset")
+    encapsulations = bench.choose(list(all_tunnels()), encapsulation or [], "encapsulation")
+    as_json = json_file == Path("-")
+    if json_file is not None and not as_json:
+        check_folder(json_file)
+    rows = []
+    for name in presets:
+        nic = named(name)
+        with progress_bar("bench", patience=0) as progress:
+            progress(0, 1, f"compiling {name}")
+            with several(open_receiver, nic) as cards:
+                rows += saturate.saturate(cards, encapsulations, size or saturate.SIZES, packets, progress)
+    if json_file is not None and not as_json:
+        report.write_json(json_file, {"rows": rows})
+    report.show({"rows": rows}, saturate.table(rows), as_json=as_json)
+    raise typer.Exit(0 if rows and all(map(saturate.keeps_up, rows)) else MISMATCH)
+
+
 @app.command(epilog="Example: tunnelnic demo --folder /tmp/demo")
 def demo(
     preset: Preset = "10g",
@@ -197,6 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             app(["--help"], prog_name="tunnelnic", standalone_mode=False)
             return USAGE
         return app(arguments, prog_name="tunnelnic", standalone_mode=False) or 0
+    except Mismatch as error:
+        return fail(str(error), MISMATCH)
     except UserError as error:
         return fail(str(error), USAGE)
     except typer.TyperException as error:

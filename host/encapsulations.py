@@ -1,6 +1,6 @@
 """Every way to wrap that the tools measure and show: names, and a configuration of one tunnel each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from host.config import Config
@@ -40,14 +40,38 @@ def all_tunnels() -> dict[str, dict[str, object] | None]:
     return tunnels
 
 
-def config_of(tunnel: dict[str, object] | None, mtu: int = 1500) -> Config:
-    """One vport whose frames all go one way."""
+def config_of(tunnel: dict[str, object] | None, mtu: int = 1500, vports: int = 1) -> Config:
+    """Vports whose frames all go one way."""
+    return config({"tunnel": [] if tunnel is None else [tunnel]}, {"*": tunnel}, mtu, vports)
+
+
+def config_of_peers(tunnel: dict[str, object] | None, macs: Sequence[bytes], mtu: int = 1500) -> Config:
+    """A vport for each address to which frames go; each has an outer source address of its own, as if of its own card.
+
+    No two of up to seven sources are of one class for whoever puts STT frames together.
+    """
+    tunnels = [
+        {**tunnel, "name": f"remote{number}", "local": f"{str(tunnel['local'])[:-1]}{2 * number + 1}"}
+        for number in range(len(macs))
+        if tunnel is not None
+    ]
+    ways = {mac.hex(":"): tunnels[number] if tunnels else None for number, mac in enumerate(macs)}
+    return config({"tunnel": tunnels}, ways, mtu, len(macs))
+
+
+def config(
+    tunnels: Mapping[str, object], ways: Mapping[str, Mapping[str, object] | None], mtu: int, vports: int
+) -> Config:
+    """One vnet; `ways` says through which tunnel an address is reached, None: without one."""
     return Config.model_validate(
         {
             "uplink": {"mac": "02:00:00:00:00:01", "mtu": mtu},
             "vnet": [{"name": "blue"}],
-            "vport": [{"name": "vm1", "vnet": "blue"}],
-            "tunnel": [] if tunnel is None else [tunnel],
-            "forward": [{"vnet": "blue", "mac": "*", "to": "uplink" if tunnel is None else "tunnel:remote"}],
+            "vport": [{"name": f"vm{number}", "vnet": "blue"} for number in range(1, vports + 1)],
+            **tunnels,
+            "forward": [
+                {"vnet": "blue", "mac": mac, "to": "uplink" if tunnel is None else f"tunnel:{tunnel['name']}"}
+                for mac, tunnel in ways.items()
+            ],
         }
     )

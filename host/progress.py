@@ -49,6 +49,19 @@ def progress_bar(what: str, patience: float = PATIENCE) -> Iterator[Advance]:
             bar.stop()
 
 
+def summed(progress: Advance, total: int) -> Advance:
+    """One bar for several pieces of work, one after the other; `total` is what they have to do together."""
+    before = 0
+
+    def advance(done: int, number: int, doing: str = "", /) -> None:
+        nonlocal before
+        progress(before + done, total, doing)
+        if done == number:
+            before += number
+
+    return advance
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """A spinner on standard error while something runs whose end is not known."""

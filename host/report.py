@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from host import wire
@@ -113,7 +113,7 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
         raise UserError(f"{path}: {error.strerror}") from None
 
 
-def show(report: Mapping[str, Any], shown: Table, *, as_json: bool) -> None:
+def show(report: Mapping[str, Any], shown: RenderableType, *, as_json: bool) -> None:
     """To standard output."""
     if as_json:
         print(json.dumps(report, indent=2))

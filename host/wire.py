@@ -21,6 +21,11 @@ def seconds(byte_times: float, line_bps: int) -> float:
     return byte_times * 8 / line_bps
 
 
+def limit(payload: int, lengths: Iterable[int], line_bps: int) -> float:
+    """Bits of payload a second where the packets that carry it follow each other without a pause."""
+    return rate(payload, seconds(units(lengths), line_bps))
+
+
 def rate(payload: int, over: float) -> float:
     """Bits a second; 0 where no time passed."""
     return payload * 8 / over if over > 0 else 0.0

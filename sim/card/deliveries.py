@@ -47,6 +47,7 @@ class ReceiveResult:
 
     deliveries: list[Delivery]  # in the order in which they came
     lost: Mapping[RxReason, int]  # packets that came to nothing, as the records say
+    start_cycle: int  # from which the packets' times count
     cycles: int  # that the card ran, with the quiet time at the end
     seconds: float  # of the machine that ran the simulation
     overruns: int  # packets that the card was too slow to take

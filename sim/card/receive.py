@@ -128,6 +128,7 @@ class VirtualReceiver(Card[ReceiveLibrary]):
         return ReceiveResult(
             deliveries=[_delivery(record, data) for record in records],
             lost=_lost(before, after),
+            start_cycle=before.cycle,
             cycles=after.cycle - before.cycle,
             seconds=seconds,
             overruns=after.overruns - before.overruns,

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import driver.receive
 import sim.card
+import sim.card.receive
 from host import captures, cli
 from host.packets import CapturedPacket
 from tests.host.fake_card import FakeCard
+from tests.host.fake_receiver import FakeReceiver
 from tests.support.frames import arp, tcp_frame
 
 CONFIG = """\
@@ -62,6 +65,15 @@ def fake_card(monkeypatch: pytest.MonkeyPatch) -> type[FakeCard]:
     card = type("SpoiltCard", (FakeCard,), {})
     monkeypatch.setattr(sim.card, "VirtualCard", card)
     return card
+
+
+@pytest.fixture
+def fake_receiver(fake_card: type[FakeCard], monkeypatch: pytest.MonkeyPatch) -> type[FakeReceiver]:
+    """Every card of both directions is a fake one; a class of its own, so that a test may spoil it."""
+    receiver = type("SpoiltReceiver", (FakeReceiver,), {})
+    monkeypatch.setattr(sim.card.receive, "VirtualReceiver", receiver)
+    monkeypatch.setattr(driver.receive, "program", lambda card, description: card.program(description))
+    return receiver
 
 
 @pytest.fixture

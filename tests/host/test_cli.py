@@ -157,7 +157,7 @@ class TestBadInput:
             (("segment", "a.pcap", "b.pcap", "--config", "c", "--gso-size", "70000"), "'--gso-size'"),
             (("segment", "a.pcap", "b.pcap", "--konfig", "c"), "--konfig"),
             (("segmented",), "No such command 'segmented'"),
-            (("bench", "rx"), "No such command 'rx'"),
+            (("bench", "zx"), "No such command 'zx'"),
             (("bench", "tx", "--pattern", "33k"), "there is no pattern '33k'; there are 32k, 64, mix"),
             (
                 ("bench", "tx", "--encapsulation", "ipip"),
@@ -255,7 +255,7 @@ class TestHelp:
     def test_help(self, words: tuple[str, ...], run: Run) -> None:
         ran = run(*words, "--help")
         assert ran.code == 0 and "Usage: tunnelnic" in ran.out
-        assert ("Example:" in ran.out) == (words not in ((), ("bench",)))
+        assert ("Example:" in ran.out) == (words != ())
 
     def test_version(self, run: Run) -> None:
         ran = run("--version")

@@ -155,7 +155,8 @@ class Decide(wiring.Component):
             ends=p.e.ends.any(),
             wanted=p.e.packet & ((p.e.reason == 0) | p.e.slow),
             **{
-                f"near_{age}": delayed(m, ahead, age, name="ahead") & (delayed(m, p.e.slot, age, name="slot") == p.e.slot)
+                f"near_{age}": delayed(m, ahead, age, name="ahead")
+                & (delayed(m, p.e.slot, age, name="slot") == p.e.slot)
                 for age in ages
             },
         )

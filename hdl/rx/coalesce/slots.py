@@ -73,7 +73,8 @@ class Slots(wiring.Component):
         p.put(
             match=Cat(tag == self.tag for tag in tags) & used,
             same=Cat(kind == self.kind for kind in kinds) & used,
-            plain=~marks & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
+            plain=~marks
+            & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
         )
         eighths = range(0, count, 8)
         p.put(**{f"ones_{i}": count_few(p.same[i : i + 8]) for i in eighths})

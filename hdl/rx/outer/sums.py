@@ -42,7 +42,7 @@ def masks(pipe: BeatPipe) -> None:
     pipe.put(
         **from_word("at", pipe.l4),
         **from_word("data", pipe.data_at),
-        end_before=row < pipe.end[bits:],
+        end_before=(row < pipe.end[bits:]) | (pipe.udp_tunnel & ~pipe.h_seen_1),  # UDP's length has yet to come
         end_here=row == pipe.end[bits:],
         end_lane=pipe.end[:bits],
         before_network=_before(pipe, 7),

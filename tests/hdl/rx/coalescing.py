@@ -309,5 +309,3 @@ def patched(frame: bytes, patches) -> bytes:
         pack_into("!H", out, l4 + 12, patches.tcp_flags)
         pack_into("!H", out, l4 + 16, patches.l4_checksum)
     return bytes(out)
-
-

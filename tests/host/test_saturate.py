@@ -1,0 +1,62 @@
+"""`tunnelnic bench rx`: the packets are what they are said to be, and what is lost is shown."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from driver import receive
+from hdl.config import PRESETS
+from hdl.registers import tables
+from host import saturate
+from host.encapsulations import all_tunnels
+from host.saturate import full, measure, packets, sizes_of, smallest, tunnels_of
+from tests.host.conftest import Ran
+from tests.host.fake_receiver import FakeReceiver
+
+Run = Callable[..., Ran]
+NIC = PRESETS["10g"]
+
+
+@pytest.mark.parametrize("name", all_tunnels())
+def test_every_packet_is_taken_and_every_context_open(name: str, fake_receiver: type[FakeReceiver]) -> None:
+    """By the model: at the smallest size, and at one with TCP in it."""
+    least = sizes_of(name, range(64, 161))[0]
+    for size in (least, 160):
+        card = fake_receiver(NIC)
+        row = measure(name, size, 1000)(card)
+        assert saturate.keeps_up(row) and row["wire_bytes"] == size
+        values = all_tunnels()[name]
+        round_ = packets(None if values is None else tunnels_of(values), size, NIC.contexts)
+        assert {len(packet) + 4 for packet in round_} == {size} and row["packets"] == 2 * len(round_)
+        assert card.inside is not None
+        if size > least and not name.startswith("stt segment"):
+            assert card.inside.open_peak == NIC.contexts, size
+            assert row["packets_per_frame"] == 12
+
+
+@pytest.mark.parametrize("name", ["plain", "gre ipv4", "gre key ipv6", "nvgre ipv4"])
+def test_tables_are_full(name: str) -> None:
+    values = all_tunnels()[name] or all_tunnels()["vxlan ipv4"]
+    assert values is not None
+    description = full(tunnels_of(values), bare=name == "plain")
+    assert len(description.terminate) == 64 and len(description.local) == 16
+    assert len(description.vports) == tables.VPORTS and len(description.uplink) == 4095
+    assert receive.writes(description)
+
+
+def test_sizes() -> None:
+    assert smallest(None) == 64 and len(saturate.SIZES) == 102
+    assert sizes_of("gre ipv6", (64, 75, 76, 77)) == [76, 77]
+
+
+def test_command(run: Run, fake_receiver: type[FakeReceiver], tmp_path: Path) -> None:
+    path = tmp_path / "rx.json"
+    words = ("bench", "rx", "--preset", "10g", "--encapsulation", "gre ipv6", "--size", 64, "--size", 128)
+    ran = run(*words, "--json", path)
+    assert ran.code == 0 and "none" in ran.out, ran.err
+    assert [row["wire_bytes"] for row in json.loads(path.read_text())["rows"]] == [128]
+    fake_receiver.too_slow = staticmethod(lambda number, times: number == 5)
+    ran = run(*words)
+    assert ran.code == 1 and "128: 1" in ran.out
