@@ -9,9 +9,6 @@ cleared until it is written again: the settings say whether a key is a VSID, so 
 to which vnet a VLAN without an entry belongs, so to none while entries change. Packets that were looked up before, and
 frames that wait to be merged or to become whole, go on as they were: let the card run empty before a vnet's number is
 given to another.
-
-The rows of the outer parser, which decide what is a tunnel packet for a local address, are not written here; `local`
-gives the numbers that the keys contain.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -212,6 +209,7 @@ def writes(receive: Receive) -> list[RxWrite]:
         *filled(RxTable.TERMINATE, {}),
         RxWrite(RxTable.SETTINGS, 0, 0),
         *filled(RxTable.UPLINK, {}),
+        *filled(RxTable.LOCAL, local_rows(receive)),
         *filled(RxTable.ENTRY, entry_rows(receive)),
         *filled(RxTable.DESTINATION, destination_rows(receive)),
         *filled(RxTable.VPORT, vport_rows(receive)),
@@ -242,6 +240,16 @@ def check_sizes(receive: Receive) -> None:
     ):
         if number > most:
             raise TooMany(what, f"{number} {name}; the card has room for {most}")
+
+
+def local_rows(receive: Receive) -> dict[int, int]:
+    """Which encapsulations end at which of our addresses; an address's row is its number."""
+    rows = {}
+    for address, number in receive.local.items():
+        kinds = {KINDS[entry.encapsulation].name.lower() for entry in receive.terminate if entry.local == address}
+        fields = {"valid": 1, "ipv6": address.version == 6, "address": int(address)}
+        rows[number] = pack(rx_tables.LOCAL_FIELDS, {**fields, **dict.fromkeys(kinds, 1)})
+    return rows
 
 
 def terminate_rows(receive: Receive) -> dict[int, int]:

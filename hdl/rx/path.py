@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
+from hdl.registers.rx_tables import RxTable
 from hdl.rx.coalesce import Coalesce
 from hdl.rx.deliver import Deliver, RxCounters
 from hdl.rx.inner import InnerParse, Strip
@@ -94,7 +95,9 @@ class RxPath(wiring.Component):
         m.submodules.terminate = terminate = Terminate(width)
         narrow = width == 8  # packets come at least seven cycles apart: one at a time is enough
         m.submodules.meet = meet = Meet(width=width, one_at_a_time=narrow)
-        m.submodules.coalesce = coalesce = Coalesce(width, config.contexts)
+        parsers = outer.facts_latency + strip.latency + inner.latency
+        margin = parsers + 10
+        m.submodules.coalesce = coalesce = Coalesce(width, config.contexts, row_margin=margin)
         m.submodules.reassemble = reassemble = Reassemble(width, config.contexts)
         m.submodules.order = order = Order()
         m.submodules.steer = steer = Steer(width)
@@ -102,12 +105,9 @@ class RxPath(wiring.Component):
         m.submodules.writer = writer = TableWriter(layout=RX_TABLE_WRITE, drain=drain)
         m.submodules.deliver = deliver = Deliver()
         m.submodules.counters = counters = RxCounters()
-        parsers = outer.latency + strip.latency + inner.latency
         m.submodules.place = place = Place(config, margin=8)
 
         # -- queues
-        margin = parsers + 10
-
         def queue(name: str, shape, space: int):
             m.submodules[name] = fifo = record_fifo(width, shape=shape, depth=depth, margin=space)
             return fifo
@@ -122,14 +122,20 @@ class RxPath(wiring.Component):
             packets = queue("packets", RxPacket, meet.latency + 6)
             firsts = queue("firsts", SttFacts, meet.latency + 6)
             m.d.sync += meet.go.eq(packets.space & firsts.space)
-        completions = {name: queue(f"{name}_completions", Completion, 12) for name in ("stt", "tcp")}
+        completions = {
+            "stt": queue("stt_completions", Completion, 16),
+            "tcp": queue("tcp_completions", Completion, coalesce.completion_margin + 4),
+        }
         m.submodules.chunks = chunks = Fifo(shape=SttChunk, depth=depth, margin=margin)
         m.submodules.turns = turns = Fifo(shape=1, depth=depth, margin=margin)
         places = {}
         for name in ("stt", "tcp"):
-            m.submodules[f"{name}_places"] = places[name] = Fifo(shape=PlaceRecord, depth=128, margin=24)
+            space = 16 if name == "stt" else coalesce.place_margin + 4
+            m.submodules[f"{name}_places"] = places[name] = Fifo(shape=PlaceRecord, depth=128, margin=space)
+        m.submodules.chunked = chunked = SmallFifo(shape=1, depth=64)  # rows of headers count for the others only
 
         # -- in: a register, then the parsers and the ring
+        table = writer.o
         space = Signal()
         taken, beat = Signal(), Signal(wire_beat(width), reset_less=True)
         m.d.sync += [
@@ -143,6 +149,12 @@ class RxPath(wiring.Component):
             place.i.eq(beat.data),
             outer.i_valid.eq(taken),
             outer.i.eq(beat),
+            outer.local_write.valid.eq(table.valid & (table.table == RxTable.LOCAL)),
+            outer.local_write.row.eq(table.row),
+            outer.local_write.entry.eq(table.data),
+            outer.options_write.valid.eq(table.valid & (table.table == RxTable.OPTION)),
+            outer.options_write.row.eq(table.row),
+            outer.options_write.entry.eq(table.data),
             strip.i_valid.eq(outer.beat_valid),
             strip.i.eq(outer.beat),
             inner.i_valid.eq(strip.o_valid),
@@ -150,6 +162,12 @@ class RxPath(wiring.Component):
             coalesce.row_valid.eq(inner.row_valid),
             coalesce.row.eq(inner.row),
             coalesce.row_first.eq(inner.row_first),
+            coalesce.row_commit.eq(inner.facts_valid & ~chunked.o.payload),
+            coalesce.row_count.eq(inner.facts.rows),
+            chunked.reserve.eq(outer.facts_valid),
+            chunked.write.eq(outer.facts_valid),
+            chunked.i.eq(outer.facts.chunked),
+            chunked.o.ready.eq(inner.facts_valid),
             outers.write.eq(outer.facts_valid),
             outers.i.eq(outer.facts),
             chunks.write.eq(outer.chunk_valid),
@@ -165,7 +183,6 @@ class RxPath(wiring.Component):
         wiring.connect(m, terminate.response, meet.termination)
         wiring.connect(m, inners.o, meet.inner)
         wiring.connect(m, wiring.flipped(self.table), writer.i)
-        table = writer.o
         m.d.comb += [terminate.table.eq(table), terminate.hold.eq(writer.hold)]
         m.d.comb += [
             packets.write.eq(meet.packet_valid),

@@ -1,7 +1,7 @@
 """Whether a packet goes on with its flow's run."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.registers.receive import ChecksumStatus, RxReason

@@ -1,6 +1,5 @@
 """What the coalescer must do, packet by packet: `sim.model.coalesce` with a bounded number of slots; and its inputs."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import Random
 from struct import pack_into

@@ -9,12 +9,11 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.config import WIDTHS
-from hdl.registers.receive import RxReason
 from hdl.rx.coalesce import Coalesce
 from sim.model.parse import parse
 from sim.model.segment import FIN, PSH, finish
 from tests.hdl.rx.coalescing import Expected, Given, Reference, patched, rows_of
-from tests.support.frames import ACK, CWR, RST, SYN, TIMESTAMPS, V4, V6, arp, tcp_frame, udp_frame
+from tests.support.frames import ACK, CWR, RST, SYN, TIMESTAMPS, arp, tcp_frame, udp_frame
 
 SEED = int(os.environ.get("SEED", "1"))
 PACKETS = int(os.environ.get("PACKETS", "150"))
