@@ -133,7 +133,7 @@ def check(
     counters = model.counters
     for reason in RxReason:
         if reason:
-            want_count = counters[f"drop.{reason.name.lower()}"]
+            want_count = counters.get(f"drop.{reason.name.lower()}", 0)  # the model has buffers without end
             read = card.read_counter(reason)
             assert read == want_count, f"drop.{reason.name.lower()} is {read}, not {want_count}; repeat with: {again}"
     for counter in (RxCounter.PACKETS_IN, RxCounter.PACKETS_DELIVERED, RxCounter.FRAMES_DELIVERED):
