@@ -100,7 +100,7 @@ class Terminate:
 
 @dataclass(frozen=True, kw_only=True)
 class Vport:
-    """One virtual port.
+    """One virtual port; without a `mac` nothing is sent to its address.
 
     `receive_mtu`: bytes behind the Ethernet header and its tags that it takes at once; longer frames are cut again by
     their MSS. `multicast`: whether it wants multicast and broadcast of its vnet. `indirection`: hash modulo 128 to a
@@ -108,7 +108,7 @@ class Vport:
     """
 
     vnet: int
-    mac: bytes
+    mac: bytes | None = None
     receive_mtu: int = LARGEST_MTU
     drop_bad_checksum: bool = False
     multicast: bool = True
@@ -117,7 +117,7 @@ class Vport:
     def __post_init__(self) -> None:
         if self.vnet < 0:
             raise ValueError(f"vnet is {self.vnet}; it must not be negative")
-        if len(self.mac) != 6 or self.mac[0] & MULTICAST:
+        if self.mac is not None and (len(self.mac) != 6 or self.mac[0] & MULTICAST):
             raise ValueError(f"mac is {self.mac.hex(':')}; it must be one station's address, 6 bytes")
         if not SMALLEST_MTU <= self.receive_mtu <= LARGEST_MTU:
             raise ValueError(f"receive_mtu is {self.receive_mtu}; it must be {SMALLEST_MTU} to {LARGEST_MTU}")
@@ -152,6 +152,8 @@ class Receive:
                 raise ValueError(f"vport is {number}; it must not be negative")
         owners: dict[tuple[int, bytes], int] = {}
         for number, vport in self.vports.items():
+            if vport.mac is None:
+                continue
             other = owners.setdefault((vport.vnet, vport.mac), number)
             if other != number:
                 raise ValueError(f"vports {other} and {number} of vnet {vport.vnet} both have {vport.mac.hex(':')}")
@@ -316,11 +318,14 @@ def settings_row(receive: Receive) -> int:
 def destination_rows(receive: Receive) -> dict[int, int]:
     """(vnet, MAC address) to vports, each where the cuckoo hash finds room."""
     vports: dict[Key, int] = {
-        (vport.vnet, int.from_bytes(vport.mac, "big")): number for number, vport in receive.vports.items()
+        (vport.vnet, int.from_bytes(vport.mac, "big")): number
+        for number, vport in receive.vports.items()
+        if vport.mac is not None
     }
 
     def no_room(key: Key) -> str:
-        return f"the destination table has no room for MAC {receive.vports[vports[key]].mac.hex(':')} of vnet {key[0]}"
+        mac = key[1].to_bytes(6, "big").hex(":")
+        return f"the destination table has no room for MAC {mac} of vnet {key[0]}"
 
     return {
         place: pack(rx_tables.DESTINATION_FIELDS, {"valid": 1, "vport": vports[key], **DESTINATION_TABLE.values(key)})

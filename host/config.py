@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import driver.network
+import driver.receive
 import sim.model.network
 from driver.cuckoo import NoRoom
 from driver.network import KEY_BITS
@@ -381,6 +382,31 @@ class Config(Table):
             return [tunnel.name for tunnel in self.tunnel].index(name)
         return ToVport(self.vport_index(name)) if kind == "vport" else kind
 
+    def driver_receive(self) -> driver.receive.Receive:
+        """What the driver writes into a card's receive tables."""
+        vnets = [vnet.name for vnet in self.vnet]
+        settings = self.receive_settings()
+        return driver.receive.Receive(
+            terminate=[
+                driver.receive.Terminate(**{**dict(entry), "vnet": vnets.index(entry.vnet)}) for entry in self.terminate
+            ],
+            vports={
+                index: driver.receive.Vport(
+                    vnet=vnets.index(vport.vnet),
+                    mac=vport.mac,
+                    receive_mtu=vport.receive_mtu,
+                    drop_bad_checksum=vport.bad_checksum == "drop",
+                    multicast=vport.multicast,
+                    indirection=driver.receive.spread(vport.queues),
+                )
+                for index, vport in enumerate(self.vport)
+            },
+            uplink=settings.terminate.uplink,
+            slow_path=settings.steer.slow_path,
+            unknown={index: UNKNOWN[vnet.unknown_unicast] for index, vnet in enumerate(self.vnet)},
+            options=self.uplink.geneve_options,
+        )
+
     def receive_settings(self, preset: str = "10g") -> ReceiveSettings:
         """What the reference model's receive side is told; `preset`: the card, whose contexts and times it has."""
         vnets = [vnet.name for vnet in self.vnet]
@@ -436,6 +462,8 @@ def first_repeated(values: Iterable[object]) -> int | None:
 def known(names: list[str]) -> str:
     return f"there are {', '.join(map(repr, names))}" if names else "there are none"
 
+
+UNKNOWN: dict[str, driver.receive.Unknown] = {"drop": "drop", "flood": "flood", "slow_path": "slow"}
 
 MODELS: dict[str, type[BaseModel]] = {
     "uplink": Uplink,

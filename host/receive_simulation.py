@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
+from driver import receive
+from driver.cuckoo import NoRoom
+from driver.tables import TooMany
 from hdl.config import NicConfig
 from hdl.registers.receive import ChecksumStatus, RxCounter, RxReason
 from host import wire
@@ -112,26 +114,23 @@ class ReceivingCard(Protocol):
 @contextmanager
 def open_receiver(config: NicConfig, trace: Path | None = None) -> Iterator[ReceivingCard]:
     """A card, reset and with empty tables. Raises UserError where it cannot be built or gets stuck."""
-    import sim.card
+    from sim.card import BuildError, CardError, VirtualReceiver
 
-    receiver = getattr(sim.card, "VirtualReceiver", None)
-    if receiver is None:
-        raise UserError("virtual card: there is none that receives yet")
     try:
         with waiting(COMPILING):
-            card = receiver(config, trace=trace)
+            card = VirtualReceiver(config, trace=trace)
         with card:
             yield card
-    except (sim.card.BuildError, sim.card.CardError) as error:
+    except (BuildError, CardError) as error:
         raise UserError(f"virtual card: {error}") from error
 
 
 def program(card: ReceivingCard, config: Config) -> None:
     """Write all rows of the receive tables. Raises UserError."""
-    settings = getattr(config, "driver_receive", None)
-    if settings is None:
-        raise UserError("virtual card: nobody can write its receive tables yet")
-    import_module("driver.receive").program(card, settings())
+    try:
+        receive.program(card, config.driver_receive())
+    except (TooMany, NoRoom) as error:
+        raise UserError(str(error)) from None
 
 
 @dataclass(frozen=True)

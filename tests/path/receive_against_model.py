@@ -39,7 +39,7 @@ def for_driver(settings: ReceiveSettings) -> driver_receive.Receive:
         vports={
             number: driver_receive.Vport(
                 vnet=vport.vnet,
-                mac=vport.mac or bytes([2, 0xFF, 0, 0, 0, number]),
+                mac=vport.mac,
                 receive_mtu=vport.receive_mtu,
                 drop_bad_checksum=vport.drop_bad_checksum,
                 multicast=vport.multicast,
