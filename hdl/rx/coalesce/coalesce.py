@@ -227,7 +227,7 @@ class Coalesce(wiring.Component):
             "df": i.fragment_word[14],
             "ends": Cat(i.tcp_flags[FIN], i.tcp_flags[PSH]),
             "payload": i.payload,
-            "room": ~p.outer_length,
+            "room": (LONGEST - p.outer_length)[:16],
             "origin": k.origin,
             "options": k.options,
             "tos": k.tos,

@@ -54,7 +54,7 @@ class Slots(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = self.slots
-        tags = [Signal(TAG_BITS, name=f"tag_{i}", reset_less=True) for i in range(count)]
+        tags = [Signal(TAG_BITS, name=f"tag_{i}") for i in range(count)]
         kinds = [Signal(VNET_BITS, name=f"kind_{i}", reset_less=True) for i in range(count)]
         used = Signal(count)  # from 0 up
         marks = Signal(count)
@@ -64,17 +64,17 @@ class Slots(wiring.Component):
         def wide(bit):
             return bit.replicate(count)
 
-        p = PacedPipe(m, self.valid, pace=self.pace, tag=self.tag, kind=self.kind, insert=self.insert)
+        p = PacedPipe(m, self.valid, pace=self.pace, kind=self.kind, insert=self.insert)
+        p.put(tag=self.tag | 1)  # no lookup finds the zeros in an unused slot
 
         def cut(number: int) -> None:
             if number in CUTS[self.pace]:
                 p.step()
 
         p.put(
-            match=Cat(tag == self.tag for tag in tags) & used,
-            same=Cat(kind == self.kind for kind in kinds) & used,
-            plain=~marks
-            & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
+            match=Cat(equal(m, tag, p.tag) for tag in tags),
+            same=Cat(equal(m, kind, self.kind) for kind in kinds) & used,
+            plain=~marks & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
         )
         eighths = range(0, count, 8)
         p.put(**{f"ones_{i}": count_few(p.same[i : i + 8]) for i in eighths})
@@ -136,6 +136,14 @@ class Slots(wiring.Component):
         assert p.cycles == self.latency
         m.d.comb += [self.found.eq(p.found), self.slot.eq(p.slot)]
         return m
+
+
+def equal(m: Module, one: Value, other: Value) -> Value:
+    """One comparison of many against one value. Two bits of it stay one LUT4: left alone, ABC takes every bit apart into
+    two implications and spends almost twice as many."""
+    pairs = Signal(-(-len(one) // 2), name="pairs", attrs={"keep": 1})
+    m.d.comb += pairs.eq(Cat(one[i : i + 2] == other[i : i + 2] for i in range(0, len(one), 2)))
+    return pairs.all()
 
 
 def encode(one_hot: Value) -> Value:

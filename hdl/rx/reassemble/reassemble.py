@@ -37,7 +37,7 @@ def tag_of(chunk):
     """A hash of a frame's key; those of one source with successive identifiers have different ones."""
     words = [chunk.identifier[:16], chunk.identifier[16:].rotate_left(5)]
     words += [chunk.source[at : at + 16].rotate_left(at // 16) for at in range(0, 128, 16)]
-    words += [Cat(chunk.local, chunk.ipv6)]
+    words += [Cat(Const(0, 11), chunk.ipv6, chunk.local)]
     return Cat(Cat(word[bit] for word in words if bit < len(word)).xor() for bit in range(TAG_BITS))
 
 
@@ -122,7 +122,9 @@ class Reassemble(wiring.Component):
         m.submodules.digest = digest = DigestFacts()
         m.submodules.finish = finish = Finish(zero_bits=self.zero_bits)
         slot_bits = exact_log2(self.slots)
-        m.submodules.zeros = zeros = Zeros(shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width])
+        m.submodules.zeros = zeros = Zeros(
+            shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width]
+        )
         loop = self.loop
         go = self.place_go & self.completion_go
 
@@ -224,9 +226,7 @@ class Reassemble(wiring.Component):
         facts_write = facts_ram.write_port()
         stored = FrameFacts(loop.read(m, facts_ram, frames.looked_up, "stored"))
         is_here = Signal()
-        m.d.comb += is_here.eq(
-            loop.joint(m, 5, loop.joint(m, 4, here.bit_select(frames.looked_up, 1), "here_4"), "is_here")
-        )
+        m.d.comb += is_here.eq(loop.joint(m, 5, loop.joint(m, 4, here.bit_select(frames.looked_up, 1), "here_4"), "is_here"))
 
         # -- fragments at offset 0
         complete, waits = Signal(), Signal()
@@ -296,3 +296,4 @@ class Reassemble(wiring.Component):
             self.open.eq(self.open + opened - closed),
         ]
         return m
+

@@ -7,7 +7,9 @@ from sim.model.coalesce.packet import GSO_TCPV4, GSO_TCPV6, Arrival, Delivery
 from sim.model.coalesce.rules import ENDS, common, flags
 from sim.model.parse import Headers, word
 
-LONGEST = 65535  # bytes from the outermost IP header to the end: the most the kernel merges (GRO_LEGACY_MAX_SIZE)
+# Bytes from the outermost IP header to the end: the most that the kernel merges (GRO_LEGACY_MAX_SIZE). An untunnelled
+# frame is counted from its first byte on, because a host buffer has 64 KB.
+LONGEST = 65535
 DF = 0x4000
 
 
@@ -28,7 +30,7 @@ class Run:
         self.segments = [headers]
         self.common = common(headers)
         self.gso_size = len(headers.payload)
-        self.length = arrival.outer + len(headers.frame) - (0 if arrival.outer else headers.l3)  # see LONGEST
+        self.length = arrival.outer + len(headers.frame)
         self.fixed_id = False
 
     @property
