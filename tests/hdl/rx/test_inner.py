@@ -22,7 +22,7 @@ from tests.support import frames
 from tests.support.frames import Draw
 
 SEED = int(os.environ.get("SEED", "1"))
-PACKETS = int(os.environ.get("PACKETS", "80"))
+PACKETS = int(os.environ.get("PACKETS", "50"))
 STATUS = {verify.NONE: ChecksumStatus.NONE, verify.GOOD: ChecksumStatus.GOOD, verify.BAD: ChecksumStatus.BAD}
 
 
@@ -371,7 +371,9 @@ def test_every_size_field():
     given += [with_byte(V6_CHAIN, 14 + 40 + 32 + 5, size) for size in range(16)]
     packets = [Packet(frame) for frame in given]
     put_through(8, packets)
-    put_through(8, [Packet(frame, bytes(22), max(len(frame) - number % 50, 0)) for number, frame in enumerate(given)])
+    put_through(
+        8, [Packet(frame, bytes(22), max(len(frame) - number % 50, 0)) for number, frame in enumerate(given[::3])]
+    )
 
 
 @pytest.mark.parametrize("width", [8, 64])
@@ -388,7 +390,7 @@ def test_deepest_headers(width):
         chain = [(60, frames.extension(16))] * count
         deep.append(frames.tcp_frame(6, b"", ip={"extensions": chain}))
     for tags in range(3):
-        for options in (0, 12, 20, 32, 36, 40):
+        for options in (0, 20, 32, 40):
             for size in (0, 8, 16):
                 chain = [(60, frames.extension(size))] if size else []
                 frame = frames.tcp_frame(6, b"!", options=b"\1" * options, ip={"extensions": chain})
@@ -401,7 +403,7 @@ def test_deepest_headers(width):
 def test_checksums(width):
     """Sums that come out as either zero, odd ends, padding of any kind, fields that hold the pseudo-header's sum."""
     random, given = Random(SEED), []
-    for size in (0, 1, 2, 7, 8, 9, 65):
+    for size in (0, 1, 7, 8, 65):
         for version in (4, 6):
             for make in (frames.tcp_frame, frames.udp_frame):
                 filler = random.choice((b"\0" * size, b"\xff" * size, random.randbytes(size)))
@@ -445,7 +447,7 @@ def test_a_packet_a_cycle():
 def test_nothing_is_left(width):
     """The outer headers end the packet, or even lie about their own end: facts come, one a packet, and say so."""
     given = []
-    for start in range(2, 3 * width, 2):
+    for start in range(2, 3 * width, 2 if width == 8 else 10):
         missing = range(min(start % width, 5))
         given += [Packet(V4_OPTIONS, V6_CHAIN.ljust(200)[:start], 0, missing=some) for some in missing]
         given.append(Packet(V6_PLAIN))
