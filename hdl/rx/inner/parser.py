@@ -176,7 +176,7 @@ def _network_words(pipe: BeatPipe) -> None:
 def _network_facts(pipe: BeatPipe) -> None:
     """Behind `network`: is the header whole, and what lies behind the packet? 1 stage."""
     pipe.put(
-        has_ip=pipe.recognised & (pipe.ipv4 | pipe.ipv6) & (pipe.at <= pipe.here),
+        has_ip=pipe.recognised & (pipe.at <= pipe.here),
         behind_ip=pipe.ip_end != pipe.length,
     )
 

@@ -17,11 +17,12 @@ from sim.model.coalesce.rules import common
 from sim.model.parse import ETHERNET, TCP, UDP, Headers, parse, word
 from sim.model.receive import verify
 from sim.model.segment import finish, finish_partial, pseudo_header
+from tests.model.receive.test_random import mutate
 from tests.support import frames
 from tests.support.frames import Draw
 
 SEED = int(os.environ.get("SEED", "1"))
-PACKETS = int(os.environ.get("PACKETS", "80"))
+PACKETS = int(os.environ.get("PACKETS", "50"))
 STATUS = {verify.NONE: ChecksumStatus.NONE, verify.GOOD: ChecksumStatus.GOOD, verify.BAD: ChecksumStatus.BAD}
 
 
@@ -38,6 +39,7 @@ class Packet:
     outer: bytes | None = None  # None: a bare frame
     here: int | None = None
     trailer: bytes = b""
+    missing: int = 0  # bytes that even the outer headers lack at their end (nothing of the frame is here)
 
     @property
     def came(self) -> bytes:
@@ -46,7 +48,8 @@ class Packet:
 
     @property
     def wire(self) -> bytes:
-        return (self.outer or b"") + self.came
+        outer = self.outer or b""
+        return outer[: len(outer) - self.missing] + self.came
 
     def __str__(self) -> str:
         outer = "bare" if self.outer is None else f"behind {len(self.outer)} bytes"
@@ -279,13 +282,8 @@ def draw_frame(random: Random) -> bytes:
             frame = finish(headers)
         elif choice < 0.7 and headers.tcp:
             frame = finish_partial(headers)
-        if choice < 0.1:  # break it, anywhere
-            broken = bytearray(frame)
-            for _ in range(random.randint(1, 3)):
-                broken[random.randrange(min(len(frame), 130))] = random.choice(
-                    (0, 6, 17, 43, 60, random.getrandbits(8))
-                )
-            frame = bytes(broken)
+        if choice < 0.15:
+            frame = mutate(random, frame)
     return frame
 
 
@@ -295,7 +293,7 @@ def draw(random: Random, width: int) -> Packet:
     frame = draw_frame(random)
     if random.random() < 0.4:
         return Packet((frame[: random.randint(1, 200)] if random.random() < 0.2 else frame) or b"\0")
-    outer = random.randbytes(200) if random.random() < 0.3 else draw_frame(random).ljust(200, b"\0")
+    outer = random.randbytes(256) if random.random() < 0.3 else draw_frame(random).ljust(256, b"\0")
     outer = outer[: random.choice((2 * random.randint(1, 60), width * random.randint(1, 4)))]
     came = random.choice((None, None, random.randint(0, 120), random.randint(0, len(frame))))
     trailer = random.randbytes(random.choice((0, 0, 3, 40))) if came is None or came >= len(frame) else b""
@@ -373,7 +371,9 @@ def test_every_size_field():
     given += [with_byte(V6_CHAIN, 14 + 40 + 32 + 5, size) for size in range(16)]
     packets = [Packet(frame) for frame in given]
     put_through(8, packets)
-    put_through(8, [Packet(frame, bytes(22), max(len(frame) - number % 50, 0)) for number, frame in enumerate(given)])
+    put_through(
+        8, [Packet(frame, bytes(22), max(len(frame) - number % 50, 0)) for number, frame in enumerate(given[::3])]
+    )
 
 
 @pytest.mark.parametrize("width", [8, 64])
@@ -390,7 +390,7 @@ def test_deepest_headers(width):
         chain = [(60, frames.extension(16))] * count
         deep.append(frames.tcp_frame(6, b"", ip={"extensions": chain}))
     for tags in range(3):
-        for options in (0, 12, 20, 32, 36, 40):
+        for options in (0, 20, 32, 40):
             for size in (0, 8, 16):
                 chain = [(60, frames.extension(size))] if size else []
                 frame = frames.tcp_frame(6, b"!", options=b"\1" * options, ip={"extensions": chain})
@@ -403,7 +403,7 @@ def test_deepest_headers(width):
 def test_checksums(width):
     """Sums that come out as either zero, odd ends, padding of any kind, fields that hold the pseudo-header's sum."""
     random, given = Random(SEED), []
-    for size in (0, 1, 2, 7, 8, 9, 65):
+    for size in (0, 1, 7, 8, 65):
         for version in (4, 6):
             for make in (frames.tcp_frame, frames.udp_frame):
                 filler = random.choice((b"\0" * size, b"\xff" * size, random.randbytes(size)))
@@ -425,6 +425,10 @@ def test_checksums(width):
             at = headers.l4 + (16 if headers.tcp else 6)
             given.append(Packet(frame[:at] + pack("!H", total) + frame[at + 2 :]))
             given.append(Packet(finish(parse(frame))))
+    high = width // 2 - 1  # words of 0xFFFF, and one with which a beat's sum has a carry when it is folded
+    for shift in range(0, width, 2):
+        filler = bytes(shift) + (b"\xff\xff" * high + pack("!H", high - 1)) * 2
+        given.append(Packet(finish(parse(frames.tcp_frame(4, filler)))))
     for filler in (b"\xff" * 9000, random.randbytes(9001)):
         given.append(Packet(finish(parse(frames.tcp_frame(6, filler))) + b"\1" * 9, bytes(34)))
     zeros = bytes(12) + b"\x08\x00" + frames.ipv4(TCP, bytes(12) + b"\x50" + bytes(27))
@@ -439,9 +443,20 @@ def test_a_packet_a_cycle():
     assert set(seen.cycles) == {seen.latency}
 
 
+@pytest.mark.parametrize("width", [8, 64])
+def test_nothing_is_left(width):
+    """The outer headers end the packet, or even lie about their own end: facts come, one a packet, and say so."""
+    given = []
+    for start in range(2, 3 * width, 2 if width == 8 else 10):
+        missing = range(min(start % width, 5))
+        given += [Packet(V4_OPTIONS, V6_CHAIN.ljust(200)[:start], 0, missing=some) for some in missing]
+        given.append(Packet(V6_PLAIN))
+    put_through(width, given)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("width", [8, 16, 32, 64])
 def test_many(width):
-    for seed in range(20):
+    for seed in range(8):
         random = Random(SEED * 1000 + 100 * width + seed)
         put_through(width, [draw(random, width) for _ in range(300)], gaps=random if seed % 2 else None)
