@@ -1,0 +1,358 @@
+"""Every open frame: which bytes of it are here, and whose buffer they are in."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.enum import Enum
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hdl.net.sum16 import plus, running
+from hdl.rx.layouts import HANDLE_BITS
+from hdl.rx.reassemble.holes import Holes, place_layout
+from hdl.rx.reassemble.loop import Loop
+from hdl.rx.reassemble.slots import Slots
+from hdl.stream.beat import swap16
+
+CE = 3
+
+
+class Refusal(Enum, shape=3):
+    """Why a good fragment is not taken."""
+
+    NONE = 0
+    TOTAL = 1
+    DUPLICATE = 2
+    OVERLAP = 3
+    HOLES = 4
+    BUFFER = 5
+
+
+def event_layout(*, bits: int, key_bits: int, tag_bits: int, kind_bits: int) -> data.StructLayout:
+    """A chunk, or (`sweep`) a look at the next slot, whether its frame is too old."""
+    return data.StructLayout(
+        {
+            "sweep": 1,
+            "first": 1,
+            "last": 1,
+            "bad": 1,  # with `last`: the fragment must not be taken
+            "sum": 16,  # with `last`: of its bytes
+            "fragment": data.StructLayout(  # with `first`
+                {
+                    "barred": 1,  # must not be taken
+                    "key": key_bits,  # which frame
+                    "tag": tag_bits,  # a hash of the key
+                    "kind": kind_bits,  # class of its source
+                    "total": bits,  # bytes of the frame
+                    "start": bits,
+                    "end": bits,
+                    "tos": 8,
+                }
+            ),
+        }
+    )
+
+
+def record_layout(*, bits: int, zero_bits: int) -> data.StructLayout:
+    """What is known of a frame's fragments together."""
+    return data.StructLayout(
+        {
+            "handle": HANDLE_BITS,
+            "total": bits,
+            "packets": 16,
+            "congested": 1,  # CE on any fragment
+            "tos": 8,  # of the fragment at offset 0
+            "sum": 17,  # of the bytes of all others, a running one
+            "zero": zero_bits,  # number of the fragment at offset 0
+        }
+    )
+
+
+class Frames(wiring.Component):
+    """Decide on each chunk, and keep what is known of every open frame.
+
+    ::
+
+        load, event ─ slots ─ context, holes of the slot ─ decide ─ done: take, taken, closed, expired, ...
+                        └──────────────── state ◄────────────┘
+
+    A fragment is decided on with its first chunk and taken with its last, all at once; between the two nothing else
+    happens here, so both see the same state. A fragment that is not taken leaves no trace but a mark on its frame's
+    slot. Chunks in the middle need no look at all.
+
+    Ports: `load` and `event` where `ready`; `buffer_valid`, `buffer`: the handle for a new frame; `zero`: number for a
+    fragment at offset 0; `now`, `timeout`, `quota`.
+    `looked_up` (of part 2): the slot that the frame has, if it has one.
+    `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a fragment's last chunk
+    (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with `taken` it takes `buffer`), `whole`
+    (nothing of its frame is missing), `is_zero`, `slot` and `record` (as of now); `evicted`: a frame is given up for
+    it, or (`expired`) for its age. `lost_handle` and `lost_packets` are that frame's, two cycles after `done`.
+    `calm`: no decision is near; what it looks at beside the frames may change in this cycle.
+
+    Latency: from `load` to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the
+    middle. Throughput: the next `load` in the cycle of `done`.
+
+    Parameters
+    ----------
+    slots : frames that can be open
+    holes : gaps in one of them
+    bits, key_bits, tag_bits, kind_bits : of lengths, keys, tags and classes
+    zero_bits : of the number of a fragment at offset 0
+    now_bits : of a time
+    loop : the registers of the state loop
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        holes: int,
+        bits: int,
+        key_bits: int,
+        tag_bits: int,
+        kind_bits: int,
+        zero_bits: int,
+        now_bits: int,
+        loop: Loop,
+    ):
+        self.count, self.bits, self.loop = slots, bits, loop
+        self.slots = Slots(slots=slots, tag_bits=tag_bits, kind_bits=kind_bits, loop=loop)
+        self.holes = Holes(slots=slots, most=holes, bits=bits, loop=loop)
+        self.record_shape = record_layout(bits=bits, zero_bits=zero_bits)
+        self.event_shape = event_layout(bits=bits, key_bits=key_bits, tag_bits=tag_bits, kind_bits=kind_bits)
+        # a context: what stays as it is from the frame's first fragment on, and what every fragment changes
+        self.lasting = data.StructLayout(
+            {"key": key_bits, "kind": kind_bits, "total": bits, "handle": HANDLE_BITS, "opened": now_bits}
+        )
+        self.passing = data.StructLayout(
+            {
+                "packets": 16,
+                "congested": 1,
+                "tos": 8,
+                "sum": 17,
+                "zero": zero_bits,
+                "length": place_layout(self.holes.rows, self.holes.lanes),
+            }
+        )
+        number = exact_log2(slots)
+        super().__init__(
+            {
+                "load": In(1),
+                "event": In(self.event_shape),
+                "ready": Out(1),
+                "calm": Out(1),
+                "buffer_valid": In(1),
+                "buffer": In(HANDLE_BITS),
+                "zero": In(zero_bits),
+                "now": In(now_bits),
+                "timeout": In(now_bits),
+                "quota": In(range(slots + 1)),
+                "looked_up": Out(number),
+                "done": Out(1),
+                "swept": Out(1),
+                "take": Out(1),
+                "closing": Out(1),
+                "taken": Out(1),
+                "refusal": Out(Refusal),
+                "fresh": Out(1),
+                "whole": Out(1),
+                "is_zero": Out(1),
+                "slot": Out(number),
+                "record": Out(self.record_shape),
+                "evicted": Out(1),
+                "expired": Out(1),
+                "lost_handle": Out(HANDLE_BITS),
+                "lost_packets": Out(16),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.slots = slots = self.slots
+        m.submodules.holes = holes = self.holes
+        loop, joint = self.loop, self.loop.joint
+        registers = len(loop.joints)
+
+        # -- the event, which stands still until it is done
+        valid, event, age = Signal(), Signal(self.event_shape), Signal(range(registers + loop.rows + 1))
+        with m.If(self.load):
+            m.d.sync += [
+                valid.eq(1),
+                age.eq(0),
+                *(event[name].eq(self.event[name]) for name in ("sweep", "first", "last", "bad", "sum")),
+            ]
+            with m.If(self.event.first):
+                m.d.sync += event.fragment.eq(self.event.fragment)
+        with m.Else():
+            m.d.sync += age.eq(age + 1)
+            with m.If(self.done):
+                m.d.sync += valid.eq(0)
+        fragment = event.fragment
+        middle = ~event.sweep & ~event.first & ~event.last
+
+        # -- parts 0 and 1: whose slot
+        m.d.comb += [
+            slots.tag.eq(fragment.tag),
+            slots.kind.eq(fragment.kind),
+            slots.quota.eq(self.quota),
+            slots.sweep.eq(event.sweep),
+        ]
+
+        # -- parts 2 and 3: its context and its holes
+        lasting_ram = loop.memory(m, "lasting", self.lasting, self.count)
+        passing_ram = loop.memory(m, "passing", self.passing, self.count)
+        late = Signal()  # block RAM gives the victim's row when the slot's is not needed any more
+        address = Mux(late, slots.victim, slots.slot)
+        if loop.block_ram:
+            m.d.comb += late.eq((age >= registers) & ~slots.any)
+        lasting = self.lasting(loop.read(m, lasting_ram, address, "lasting"))
+        passing = self.passing(loop.read(m, passing_ram, address, "passing"))
+        row = Signal(range(loop.rows))
+        if loop.rows > 1:
+            m.d.comb += row.eq(age - 2)
+        m.d.comb += [
+            holes.slot.eq(slots.slot),
+            holes.row.eq(row),
+            holes.collect.eq(age >= registers),
+            holes.clear.eq(self.load),
+            holes.length.eq(passing.length),
+            holes.start.eq(fragment.start),
+            holes.end.eq(fragment.end),
+            holes.total.eq(fragment.total),
+        ]
+
+        # -- parts 4 and 5: is it this frame, and what becomes of it
+        differs = lasting.key ^ fragment.key
+        same = joint(m, 4, Cat(~differs[at : at + 8].any() for at in range(0, len(differs), 8)), "same_groups")
+        same = joint(m, 5, same.all(), "same")
+        fits = joint(m, 5, joint(m, 4, lasting.total == fragment.total, "fits_4"), "fits")
+        old = joint(m, 4, (self.now - lasting.opened)[: len(self.now)], "old")
+        too_old = joint(m, 5, old >= self.timeout, "too_old")
+        is_zero = fragment.start == 0
+        other = Mux(is_zero, 0, Mux(fragment.start[0], swap16(event.sum), event.sum))
+        known = Signal(self.passing)  # with this fragment
+        m.d.comb += [
+            known.packets.eq(passing.packets + 1),
+            known.congested.eq(passing.congested | (fragment.tos[:2] == CE)),
+            known.tos.eq(Mux(is_zero, fragment.tos, passing.tos)),
+            known.sum.eq(plus(passing.sum, other)),
+            known.zero.eq(Mux(is_zero, self.zero, passing.zero)),
+        ]
+        known = joint(m, 5, joint(m, 4, known, "known_4"), "known")
+        final_row = Signal(range(max(loop.rows, 2)))
+        if loop.rows > 1:
+            length = passing.length
+            last_row = Mux(length.lane == 0, length.row - 1, length.row)[: len(final_row)]
+            m.d.comb += final_row.eq(joint(m, 5, Mux(slots.any, joint(m, 4, last_row, "last_row"), 0), "final_row"))
+
+        # -- part 6: decide
+        decided, held_take, held_buffer = Signal(), Signal(), Signal()
+        hit, fresh, has_buffer, accept = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.calm.eq(~valid | middle | ((age == 0) & bool(registers))),
+            decided.eq(valid & (age == registers + final_row) & ~middle),
+            self.done.eq(decided | (valid & middle)),
+            self.ready.eq(~valid | self.done),
+            hit.eq(slots.any & same),
+            fresh.eq(~hit),
+            holes.fresh.eq(fresh),
+            # what the first chunk was told holds for the others too
+            has_buffer.eq(Mux(event.first, self.buffer_valid, held_buffer)),
+        ]
+        with m.If(fragment.barred):
+            pass
+        with m.Elif(hit & ~fits):
+            m.d.comb += self.refusal.eq(Refusal.TOTAL)
+        with m.Elif(hit & ~holes.inside):
+            m.d.comb += self.refusal.eq(Mux(holes.touches, Refusal.OVERLAP, Refusal.DUPLICATE))
+        with m.Elif(holes.splits & holes.full):
+            m.d.comb += self.refusal.eq(Refusal.HOLES)
+        with m.Elif(fresh & ~has_buffer):
+            m.d.comb += self.refusal.eq(Refusal.BUFFER)
+        good, taken, whole = Signal(), Signal(), Signal()
+        m.d.comb += [
+            accept.eq(~fragment.barred & (self.refusal == Refusal.NONE)),
+            good.eq(decided & ~event.sweep & event.last & ~fragment.barred & ~event.bad),
+            taken.eq(good & accept),
+            whole.eq(holes.closes),
+            self.take.eq(Mux(middle, held_take, accept & ~event.sweep & ~(event.last & event.bad))),
+            self.looked_up.eq(slots.slot),
+            self.swept.eq(event.sweep),
+            self.closing.eq(decided & ~event.sweep & event.last),
+            self.taken.eq(taken),
+            self.fresh.eq(fresh),
+            self.whole.eq(taken & whole),
+            self.is_zero.eq(is_zero),
+            self.slot.eq(Mux(slots.any, slots.slot, slots.victim)),
+            self.expired.eq(decided & event.sweep & slots.any & too_old),
+            self.evicted.eq(taken & fresh & ~whole & (slots.any | ~slots.vacant)),
+            self.record.handle.eq(Mux(fresh, self.buffer, lasting.handle)),
+            self.record.total.eq(fragment.total),
+        ]
+        with m.If(decided & event.first):
+            m.d.sync += [held_take.eq(accept), held_buffer.eq(has_buffer)]
+
+        # -- what is known behind it
+        new = Signal(self.passing)
+        with m.If(fresh):
+            m.d.comb += [
+                new.packets.eq(1),
+                new.congested.eq(fragment.tos[:2] == CE),
+                new.tos.eq(fragment.tos),
+                new.sum.eq(running(other)),
+                new.zero.eq(self.zero),
+            ]
+        with m.Else():
+            m.d.comb += new.eq(known)
+        m.d.comb += [
+            new.length.eq(holes.left_over),
+            *(self.record[name].eq(new[name]) for name in ("packets", "congested", "tos", "sum", "zero")),
+        ]
+        first = Signal(self.lasting)
+        m.d.comb += [
+            first.key.eq(fragment.key),
+            first.kind.eq(fragment.kind),
+            first.total.eq(fragment.total),
+            first.handle.eq(self.buffer),
+            first.opened.eq(self.now),
+        ]
+        insert = taken & fresh & ~whole
+        keep = taken & ~whole
+        self._write(m, lasting_ram, insert, first)
+        self._write(m, passing_ram, keep, new)
+        m.d.comb += [
+            holes.write.eq(keep),
+            holes.write_slot.eq(self.slot),
+            slots.mark.eq(good & hit),
+            slots.free.eq((taken & hit & whole) | self.expired),
+            slots.free_kind.eq(joint(m, 5, joint(m, 4, lasting.kind, "kind_4"), "kind")),
+            slots.insert.eq(insert),
+            slots.turn.eq(decided & event.sweep),
+        ]
+
+        # -- what is lost with a frame that is given up
+        if loop.block_ram:
+            m.d.comb += [self.lost_handle.eq(lasting.handle), self.lost_packets.eq(passing.packets)]
+        else:
+            out = Cat(lasting.handle, passing.packets)
+            victim = []
+            for ram in (lasting_ram, passing_ram):
+                port = ram.read_port(domain="comb")
+                m.d.comb += port.addr.eq(slots.victim)
+                victim.append(port.data)
+            lost = Mux(slots.any, out, Cat(victim[0].handle, victim[1].packets))
+            for cycle in range(2):
+                register = Signal(lost.shape(), name=f"lost_{cycle}", reset_less=True)
+                m.d.sync += register.eq(lost)
+                lost = register
+            m.d.comb += Cat(self.lost_handle, self.lost_packets).eq(lost)
+        return m
+
+    def _write(self, m: Module, ram, enable, row) -> None:
+        """At the end of the loop; block RAM has a register in front."""
+        port = ram.write_port()
+        values = [(port.en, enable), (port.addr, self.slot), (port.data, row)]
+        for target, value in values:
+            if self.loop.block_ram:
+                m.d.sync += target.eq(value)
+            else:
+                m.d.comb += target.eq(value)

@@ -1,0 +1,298 @@
+"""STT frames are put together where they are going to lie: in host memory."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hdl.registers.receive import RxReason
+from hdl.rx.layouts import HANDLE_BITS, Completion, PlaceRecord, SttChunk, SttFacts
+from hdl.rx.reassemble.facts import DigestFacts, FrameFacts
+from hdl.rx.reassemble.finish import Finish, ending_layout
+from hdl.rx.reassemble.frames import Frames, Refusal
+from hdl.rx.reassemble.loop import LOOPS
+from hdl.rx.reassemble.place import ChunkPlace
+from hdl.rx.reassemble.zeros import Zeros, zero_layout
+
+HOLES = 24  # gaps that may be open in a frame
+TAG_BITS, KIND_BITS = 16, 4
+SWEEP_CYCLES = 64  # from the look at one slot's age to the next slot's
+ZEROS = {8: 16, 16: 32, 32: 64, 64: 64}  # fragments at offset 0 whose facts may be on their way
+
+REASONS = {
+    Refusal.TOTAL: RxReason.STT_TOTAL,
+    Refusal.DUPLICATE: RxReason.STT_DUPLICATE,
+    Refusal.OVERLAP: RxReason.STT_OVERLAP,
+    Refusal.HOLES: RxReason.STT_HOLES,
+    Refusal.BUFFER: RxReason.NO_BUFFER,
+}
+
+
+def source_kind(source):
+    """The class of an outer source: the XOR of its 4-bit digits."""
+    return Cat(Cat(source[n] for n in range(bit, len(source), KIND_BITS)).xor() for bit in range(KIND_BITS))
+
+
+def tag_of(chunk):
+    """A hash of a frame's key; those of one source with successive identifiers have different ones."""
+    words = [chunk.identifier[:16], chunk.identifier[16:].rotate_left(5)]
+    words += [chunk.source[at : at + 16].rotate_left(at // 16) for at in range(0, 128, 16)]
+    words += [Cat(Const(0, 11), chunk.ipv6, chunk.local)]
+    return Cat(Cat(word[bit] for word in words if bit < len(word)).xor() for bit in range(TAG_BITS))
+
+
+class Reassemble(wiring.Component):
+    """Place each fragment of an STT frame where it belongs, and say when the frame is whole.
+
+    ::
+
+                     ┌─ where ── place
+        chunk ─ frames ─┬─ whole, lost ──┬─ finish ── completion
+                        └─ zeros ─┐      │
+        facts ─ digest ───────────┴──────┘            no payload is stored: only which bytes are here
+
+    A fragment is decided on with its first chunk. What it changes, it changes with its last, if that says that the
+    packet was good: a packet with a wrong checksum costs nothing but a write into bytes that are still missing. The
+    first-arriving fragment of a frame says how long it is and claims a buffer. A frame that comes in one fragment needs
+    no slot.
+
+    A frame is whole the moment in which its last hole closes. If the facts of its fragment at offset 0 are not here by
+    then, its slot is free all the same, and what is known of it waits for them in `zeros`.
+
+    Ports: streams `chunk`, `facts` and `buffer` (handles of 64 KB); `now` and `timeout` in ticks; `place_valid`,
+    `place`; `completion_valid`, `completion`; `place_go` and `completion_go`: room for 6 more records, 8 at 64 bytes a
+    beat; `held`: packets in frames that are not complete; `open`: such frames.
+
+    Every fragment is in exactly one completion, or held. A completion with a `reason` either gives up a frame, whose
+    buffer it hands back (`claimed`), or says of one fragment that it was not taken.
+
+    Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, one more for each further 6 holes of its frame;
+    to the completion 11 likewise. Throughput: one first or last chunk every 7 cycles (16 bytes a beat: 3, 32: 2, 64: 1),
+    likewise one more for each further 6 holes; one chunk in between a cycle. Back-pressure: holds `chunk` and `facts`.
+    Facts go between chunks; at 64 bytes a beat a chunk waits for them every other cycle at most.
+    Source: draft-davie-stt-08.
+
+    Parameters
+    ----------
+    width : bytes a beat (8, 16, 32 or 64)
+    slots : frames that can be open, a power of two
+    quota : of them those of one class of outer sources; three quarters unless given
+    """
+
+    def __init__(self, width: int, slots: int, quota: int | None = None):
+        self.width, self.slots = width, slots
+        self.quota = max(1, slots * 3 // 4) if quota is None else quota
+        if not 1 <= self.quota <= slots:
+            raise ValueError(f"quota is {quota}; it must be between 1 and slots = {slots}")
+        self.loop = LOOPS[width]
+        self.zero_bits = exact_log2(ZEROS[width])
+        self.frames = Frames(
+            slots=slots,
+            holes=HOLES,
+            bits=16,
+            key_bits=128 + 4 + 1 + 32,
+            tag_bits=TAG_BITS,
+            kind_bits=KIND_BITS,
+            zero_bits=self.zero_bits,
+            now_bits=16,
+            loop=self.loop,
+        )
+        super().__init__(
+            {
+                "chunk": In(stream.Signature(SttChunk)),
+                "facts": In(stream.Signature(SttFacts)),
+                "buffer": In(stream.Signature(HANDLE_BITS)),
+                "now": In(16),
+                "timeout": In(16),
+                "place_go": In(1),
+                "place_valid": Out(1),
+                "place": Out(PlaceRecord),
+                "completion_go": In(1),
+                "completion_valid": Out(1),
+                "completion": Out(Completion),
+                "held": Out(24),
+                "open": Out(16),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.frames = frames = self.frames
+        m.submodules.where = where = ChunkPlace(self.width)
+        m.submodules.digest = digest = DigestFacts()
+        m.submodules.finish = finish = Finish(zero_bits=self.zero_bits)
+        slot_bits = exact_log2(self.slots)
+        m.submodules.zeros = zeros = Zeros(shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width])
+        loop = self.loop
+        go = self.place_go & self.completion_go
+
+        # -- what comes next: the slot whose turn it is, or a chunk
+        chunk = self.chunk.p
+        take, sweep, inside, facts_first = Signal(), Signal(), Signal(), Signal()
+        clock, due = Signal(range(SWEEP_CYCLES)), Signal()
+        m.d.comb += [
+            sweep.eq(due & ~inside & frames.ready & go & ~facts_first),
+            self.chunk.ready.eq(frames.ready & go & zeros.room & ~facts_first & ~(due & ~inside)),
+            take.eq(self.chunk.valid & self.chunk.ready),
+            frames.load.eq(take | sweep),
+        ]
+        m.d.sync += clock.eq(clock + 1)
+        with m.If(clock == 0):
+            m.d.sync += due.eq(1)
+        with m.Elif(sweep):
+            m.d.sync += due.eq(0)
+        with m.If(take):
+            m.d.sync += inside.eq(~chunk.last)
+
+        event = frames.event
+        fragment = event.fragment
+        m.d.comb += [
+            event.sweep.eq(sweep),
+            event.first.eq(chunk.first & ~sweep),
+            event.last.eq(chunk.last),
+            event.bad.eq(chunk.verdict != RxReason.NONE),
+            event.sum.eq(chunk.sum),
+            fragment.barred.eq(chunk.reason != RxReason.NONE),
+            fragment.key.eq(Cat(chunk.source, chunk.local, chunk.ipv6, chunk.identifier)),
+            fragment.tag.eq(tag_of(chunk)),
+            fragment.kind.eq(source_kind(chunk.source)),
+            fragment.total.eq(chunk.total),
+            fragment.start.eq(chunk.offset),
+            fragment.end.eq(chunk.offset + chunk.size),
+            fragment.tos.eq(chunk.tos),
+            frames.buffer_valid.eq(self.buffer.valid),
+            frames.buffer.eq(self.buffer.payload),
+            frames.zero.eq(zeros.number),
+            frames.now.eq(self.now),
+            frames.timeout.eq(self.timeout),
+            frames.quota.eq(self.quota),
+        ]
+        kept = Signal(SttChunk, reset_less=True)  # the chunk that is decided on
+        with m.If(take):
+            with m.If(chunk.first):
+                m.d.sync += kept.eq(chunk)
+            with m.Else():
+                names = ("first", "last", "row", "lane", "length", "release_row", "verdict")
+                m.d.sync += [kept[name].eq(chunk[name]) for name in names]
+        done = frames.done & ~frames.swept
+        m.d.comb += self.buffer.ready.eq(frames.taken & frames.fresh)
+
+        # -- its bytes
+        placed, placing = Signal(16), Signal(where.i.shape(), reset_less=True)
+        m.d.sync += [
+            where.valid.eq(done),
+            placed.eq(placed + done),
+            *(placing[name].eq(kept[name]) for name in ("first", "last", "row", "lane", "length", "release_row")),
+            placing.start.eq(kept.offset),
+            placing.take.eq(frames.take),
+            placing.handle.eq(frames.record.handle),
+        ]
+        m.d.comb += where.i.eq(placing)
+        m.d.comb += [self.place_valid.eq(where.place_valid), self.place.eq(where.place)]
+
+        # -- facts: those of a frame in a slot lie there until it is whole
+        wiring.connect(m, wiring.flipped(self.facts), digest.i)
+        m.submodules.owners = owners = memory.Memory(  # whether a slot's fragment at offset 0 is here, and its number
+            shape=1 + self.zero_bits, depth=self.slots, init=[], attrs={"ram_style": "distributed"}
+        )
+        owner_write, owner_read = owners.write_port(), owners.read_port(domain="comb")
+        here = Signal(self.slots)  # a slot's facts are
+        meet, keep, mine = Signal(), Signal(), Signal()
+        zero = zeros.o
+        m.d.comb += [
+            owner_write.en.eq(frames.taken & ~frames.whole & (frames.fresh | frames.is_zero)),
+            owner_write.addr.eq(frames.slot),
+            owner_write.data.eq(Cat(frames.is_zero, zeros.number)),
+            owner_read.addr.eq(zero.slot),
+            # the slot may have been given to another frame since
+            mine.eq(owner_read.data == Cat(Const(1, 1), zeros.number_o)),
+            meet.eq(digest.o.valid & zeros.some & frames.calm & go),
+            keep.eq(meet & zero.wait & mine),
+            digest.o.ready.eq(meet),
+            zeros.pop.eq(meet),
+        ]
+        with m.If(frames.taken & ~frames.whole & frames.fresh):
+            m.d.sync += here.bit_select(frames.slot, 1).eq(0)
+        with m.If(keep):
+            m.d.sync += here.bit_select(zero.slot, 1).eq(1)
+        if not loop.joints:  # chunks come every cycle: facts that have waited for one go first
+            waited = Signal()
+            m.d.sync += waited.eq(digest.o.valid & zeros.some & ~meet)
+            m.d.comb += facts_first.eq(waited & ~meet)
+
+        facts_ram = loop.memory(m, "facts_ram", FrameFacts, self.slots)
+        facts_write = facts_ram.write_port()
+        stored = FrameFacts(loop.read(m, facts_ram, frames.looked_up, "stored"))
+        is_here = Signal()
+        m.d.comb += is_here.eq(
+            loop.joint(m, 5, loop.joint(m, 4, here.bit_select(frames.looked_up, 1), "here_4"), "is_here")
+        )
+
+        # -- fragments at offset 0
+        complete, waits = Signal(), Signal()
+        m.d.comb += [
+            complete.eq(frames.whole & ~frames.is_zero & is_here),
+            waits.eq(frames.whole & ~complete),
+            zeros.add.eq(frames.closing & frames.is_zero),
+            zeros.change.eq(waits & ~frames.is_zero),
+            zeros.change_number.eq(frames.record.zero),
+            zeros.entry.wait.eq(frames.taken & ~frames.whole),
+            zeros.entry.finish.eq(frames.whole),
+            zeros.entry.slot.eq(frames.slot),
+            zeros.entry.record.eq(frames.record),
+        ]
+
+        # -- the end of a frame or a fragment
+        ending = Signal(ending_layout(self.zero_bits), reset_less=True)
+        refused = Signal(RxReason)
+        with m.Switch(frames.refusal):
+            for refusal, reason in REASONS.items():
+                with m.Case(refusal):
+                    m.d.comb += refused.eq(reason)
+        single = frames.closing & ~frames.taken
+        lost = frames.evicted | frames.expired
+        m.d.sync += [
+            finish.valid.eq(complete | single | lost | (meet & zero.finish)),
+            ending.single.eq(single),
+            ending.lost.eq(lost),
+            ending.record.eq(Mux(meet, zero.record, frames.record)),
+            ending.facts.eq(Mux(meet, digest.o.p, stored)),
+        ]
+        with m.If(frames.expired):
+            m.d.sync += ending.reason.eq(RxReason.STT_TIMEOUT)
+        with m.Elif(frames.evicted):
+            m.d.sync += ending.reason.eq(RxReason.STT_EVICTED)
+        with m.Elif(kept.reason != RxReason.NONE):
+            m.d.sync += ending.reason.eq(kept.reason)
+        with m.Elif(kept.verdict != RxReason.NONE):
+            m.d.sync += ending.reason.eq(kept.verdict)
+        with m.Else():
+            m.d.sync += ending.reason.eq(refused)
+        m.d.comb += [
+            finish.i.eq(ending),
+            finish.placed.eq(placed),
+            finish.lost_handle.eq(frames.lost_handle),
+            finish.lost_packets.eq(frames.lost_packets),
+            self.completion_valid.eq(finish.completion_valid),
+            self.completion.eq(finish.completion),
+        ]
+        write = [(facts_write.en, keep), (facts_write.addr, zero.slot)]
+        if loop.block_ram:
+            m.d.sync += [port.eq(value) for port, value in write]
+            m.d.comb += facts_write.data.eq(ending.facts)
+        else:
+            m.d.comb += [port.eq(value) for port, value in write]
+            m.d.comb += facts_write.data.eq(digest.o.p)
+
+        # -- account
+        more, less, opened, closed = Signal(), Signal(16), Signal(), Signal()
+        over = finish.completion_valid & finish.completion.claimed
+        m.d.sync += [
+            more.eq(frames.taken),
+            less.eq(Mux(over, finish.completion.packets, 0)),
+            opened.eq(frames.taken & frames.fresh),
+            closed.eq(over),
+            self.held.eq(self.held + more - less),
+            self.open.eq(self.open + opened - closed),
+        ]
+        return m
