@@ -122,9 +122,7 @@ class Reassemble(wiring.Component):
         m.submodules.digest = digest = DigestFacts()
         m.submodules.finish = finish = Finish(zero_bits=self.zero_bits)
         slot_bits = exact_log2(self.slots)
-        m.submodules.zeros = zeros = Zeros(
-            shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width]
-        )
+        m.submodules.zeros = zeros = Zeros(shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width])
         loop = self.loop
         go = self.place_go & self.completion_go
 
@@ -226,7 +224,9 @@ class Reassemble(wiring.Component):
         facts_write = facts_ram.write_port()
         stored = FrameFacts(loop.read(m, facts_ram, frames.looked_up, "stored"))
         is_here = Signal()
-        m.d.comb += is_here.eq(loop.joint(m, 5, loop.joint(m, 4, here.bit_select(frames.looked_up, 1), "here_4"), "is_here"))
+        m.d.comb += is_here.eq(
+            loop.joint(m, 5, loop.joint(m, 4, here.bit_select(frames.looked_up, 1), "here_4"), "is_here")
+        )
 
         # -- fragments at offset 0
         complete, waits = Signal(), Signal()
@@ -296,4 +296,3 @@ class Reassemble(wiring.Component):
             self.open.eq(self.open + opened - closed),
         ]
         return m
-

@@ -101,9 +101,7 @@ class Slots(wiring.Component):
 
         # part 2: those of whom the first is the victim
         everyone = Cat(same[n] | ~among_own for n in range(size))
-        chosen = Cat(
-            Mux(free_first, ~used[n], everyone[n] & ~(marked[n] & unmarked_first)) for n in range(size)
-        )
+        chosen = Cat(Mux(free_first, ~used[n], everyone[n] & ~(marked[n] & unmarked_first)) for n in range(size))
         chosen = joint(m, 2, chosen, "chosen")
         # part 3
         from_hand = joint(m, 3, (chosen & behind).any(), "from_hand")
