@@ -1,7 +1,7 @@
 """Whether a packet goes on with its flow's run."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.registers.receive import ChecksumStatus, RxReason
@@ -155,7 +155,8 @@ class Decide(wiring.Component):
             ends=p.e.ends.any(),
             wanted=p.e.packet & ((p.e.reason == 0) | p.e.slow),
             **{
-                f"near_{age}": delayed(m, ahead, age, name="ahead") & (delayed(m, p.e.slot, age, name="slot") == p.e.slot)
+                f"near_{age}": delayed(m, ahead, age, name="ahead")
+                & (delayed(m, p.e.slot, age, name="slot") == p.e.slot)
                 for age in ages
             },
         )

@@ -128,5 +128,3 @@ class HeaderRows(wiring.Component):
         with m.If(delayed(m, compares, 3, name="compared")):
             m.d.sync += self.differs.eq(part.any() | (self.differs & ~first))
         return m
-
-

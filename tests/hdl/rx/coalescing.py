@@ -1,6 +1,5 @@
 """What the coalescer must do, packet by packet: `sim.model.coalesce` with a bounded number of slots; and its inputs."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import Random
 from struct import pack_into
@@ -227,10 +226,7 @@ class Reference(Coalescer):
     def take(self, given: Given, now: int, starved: bool) -> list[Expected]:
         if given.reason and not given.slow:
             return [Expected(b"", reason=given.reason)]
-        if starved:
-            own = [Expected(b"", reason=RxReason.NO_BUFFER)]
-        else:
-            own = [as_it_came(given)]
+        own = [Expected(b"", reason=RxReason.NO_BUFFER) if starved else as_it_came(given)]
         headers = given.headers
         if given.slow or headers is None or not headers.tcp:
             return own
@@ -309,5 +305,3 @@ def patched(frame: bytes, patches) -> bytes:
         pack_into("!H", out, l4 + 12, patches.tcp_flags)
         pack_into("!H", out, l4 + 16, patches.l4_checksum)
     return bytes(out)
-
-
