@@ -43,7 +43,7 @@ class Coalesce(wiring.Component):
     (see `Slots`), after `idle` ticks without a packet, and with `flush`. A slot's flow is its tag, a hash: two flows
     with one tag end each other's runs, and are never mixed, because the headers are compared.
 
-    Ports: `row_valid`, `row`, `row_first`, `row_commit`, `row_count`, `row_space`: masked header rows (see `HeaderRows`).
+    Ports: `row_valid`, `row`, `row_first`, `row_commit`, `row_count`, `row_space`: masked header rows, see `HeaderRows`.
     Each packet of `packet` has had `inner.rows` rows in front of it that were committed, in the same order; a packet
     that does not come here commits none. Masked (zero) are: all that `sim.model.coalesce.rules.common` sets to 0, the
     TOS or class, and what lies behind the headers.
@@ -77,7 +77,7 @@ class Coalesce(wiring.Component):
         self.latency = LOOKUP + self.finder.latency + 1 + pace - 1 + END + 1
         # what was taken before a `go` fell, two cycles of its way included
         self.place_margin = -(-(self.latency + 16) // pace) + 4
-        self.completion_margin = 2 * self.place_margin + 8 if pace > 1 else Finish.LATENCY + 4
+        self.completion_margin = 2 * self.place_margin + 8 if pace > 1 else Finish.LATENCY + 6
         super().__init__(
             {
                 "row_valid": In(1),
@@ -227,7 +227,7 @@ class Coalesce(wiring.Component):
             "df": i.fragment_word[14],
             "ends": Cat(i.tcp_flags[FIN], i.tcp_flags[PSH]),
             "payload": i.payload,
-            "room": (LONGEST - p.outer_length)[:16],
+            "room": p.outer_length ^ LONGEST,
             "origin": k.origin,
             "options": k.options,
             "tos": k.tos,

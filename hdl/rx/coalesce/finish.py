@@ -21,9 +21,9 @@ class Finish(wiring.Component):
         length ─┬─ - l3 ── IP length ── checksum: old one, without the first packet's length, with this one
                 └─ - l4 ── + pseudo-header's sum
 
-    A frame of several packets has one length, checksums and flags for all (`inet_gro_complete`, `tcp_gro_complete`): the
-    IPv4 checksum by RFC 1624, equation 3; TCP's field holds the pseudo-header's sum. A packet that came alone stays as
-    it is but for its TOS.
+    A frame of several packets has one length, checksum and flags for all (`inet_gro_complete`, `tcp_gro_complete`):
+    IPv4's checksum by RFC 1624, equation 3; TCP's field holds the pseudo-header's sum. A packet that came alone stays
+    as it is but for its TOS.
 
     Ports: `i_valid` (at most every `pace` cycles), `i`; `o_valid`, `o` (`Completion`), `LATENCY` cycles later.
 

@@ -65,7 +65,7 @@ class Slots(wiring.Component):
             return bit.replicate(count)
 
         p = PacedPipe(m, self.valid, pace=self.pace, kind=self.kind, insert=self.insert)
-        p.put(tag=self.tag | 1)  # no lookup finds the zeros in an unused slot
+        p.put(tag=self.tag | 1 << TAG_BITS - 1)  # no lookup finds the zeros in an unused slot
 
         def cut(number: int) -> None:
             if number in CUTS[self.pace]:
@@ -74,7 +74,8 @@ class Slots(wiring.Component):
         p.put(
             match=Cat(equal(m, tag, p.tag) for tag in tags),
             same=Cat(equal(m, kind, self.kind) for kind in kinds) & used,
-            plain=~marks & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
+            plain=~marks
+            & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
         )
         eighths = range(0, count, 8)
         p.put(**{f"ones_{i}": count_few(p.same[i : i + 8]) for i in eighths})
@@ -139,8 +140,10 @@ class Slots(wiring.Component):
 
 
 def equal(m: Module, one: Value, other: Value) -> Value:
-    """One comparison of many against one value. Two bits of it stay one LUT4: left alone, ABC takes every bit apart into
-    two implications and spends almost twice as many."""
+    """Whether two values are equal, two bits in a LUT4.
+
+    Left alone, ABC takes each bit apart into two implications, and spends almost twice as many LUTs.
+    """
     pairs = Signal(-(-len(one) // 2), name="pairs", attrs={"keep": 1})
     m.d.comb += pairs.eq(Cat(one[i : i + 2] == other[i : i + 2] for i in range(0, len(one), 2)))
     return pairs.all()

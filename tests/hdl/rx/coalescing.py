@@ -226,10 +226,7 @@ class Reference(Coalescer):
     def take(self, given: Given, now: int, starved: bool) -> list[Expected]:
         if given.reason and not given.slow:
             return [Expected(b"", reason=given.reason)]
-        if starved:
-            own = [Expected(b"", reason=RxReason.NO_BUFFER)]
-        else:
-            own = [as_it_came(given)]
+        own = [Expected(b"", reason=RxReason.NO_BUFFER) if starved else as_it_came(given)]
         headers = given.headers
         if given.slow or headers is None or not headers.tcp:
             return own

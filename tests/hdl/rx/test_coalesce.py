@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
@@ -16,7 +16,7 @@ from tests.hdl.rx.coalescing import Expected, Given, Reference, patched, rows_of
 from tests.support.frames import ACK, CWR, RST, SYN, TIMESTAMPS, arp, tcp_frame, udp_frame
 
 SEED = int(os.environ.get("SEED", "1"))
-PACKETS = int(os.environ.get("PACKETS", "150"))
+PACKETS = int(os.environ.get("PACKETS", "70"))
 
 
 @dataclass
@@ -39,6 +39,8 @@ class Bench:
     pauses: bool = True  # in front of packets, and where places and completions go
     buffers: float = 1.0  # share of cycles in which there is one
     total: int = 1 << 16  # of buffers
+    dense: bool = False  # packets only when all header rows are there
+    flush: bool = False  # all the time
     ring: dict[int, bytes] = field(default_factory=dict)
     places: list = field(default_factory=list)
     done: list = field(default_factory=list)  # (completions, packets placed when it came)
@@ -49,16 +51,26 @@ class Bench:
         random = Random(self.seed)
         dut = Coalesce(self.width, self.slots)
         ready: list[tuple[dict, int]] = []  # packets whose rows are committed
-        progress = {"sent": 0, "packets": 0, "stop": False, "calm": False, "row": random.getrandbits(16), "cycle": 0}
+        progress = {
+            "sent": 0,
+            "packets": 0,
+            "stop": False,
+            "go": not self.dense,
+            "calm": False,
+            "row": random.getrandbits(16),
+            "cycle": 0,
+        }
         pause = 0.3 if self.pauses else 0.0
 
         async def give_rows(ctx):
             ctx.set(dut.quota, self.quota)
             ctx.set(dut.idle, self.idle)
+            ctx.set(dut.flush, self.flush)
             now = random.getrandbits(16)
             ctx.set(dut.now, now)
             for one in given:
                 if isinstance(one, Wait):
+                    progress["go"] = True
                     while progress["sent"] < progress["packets"]:
                         await ctx.tick()
                     progress["calm"] = True
@@ -67,7 +79,7 @@ class Bench:
                     ctx.set(dut.now, now & 0xFFFF)
                     ctx.set(dut.flush, one.flush)
                     await ctx.tick().repeat(self.slots * dut.pace * 3 + 150)
-                    ctx.set(dut.flush, 0)
+                    ctx.set(dut.flush, self.flush)
                     progress["calm"] = False
                     self.at_wait.append((len(self.places), len(self.done), ctx.get(dut.held), ctx.get(dut.open)))
                     continue
@@ -85,7 +97,7 @@ class Bench:
 
         async def give_packets(ctx):
             while not (progress["stop"] and not ready):
-                if not ready:
+                if not ready or not progress["go"]:
                     await ctx.tick()
                     continue
                 record, wait = ready.pop(0)
@@ -99,7 +111,7 @@ class Bench:
                 progress["sent"] += 1
 
         async def watch(ctx):
-            places = completions = 0
+            places = completions = late_places = late_completions = 0
             handle = 0
             ctx.set(dut.place_go, 1)
             ctx.set(dut.completion_go, 1)
@@ -107,6 +119,10 @@ class Bench:
             offered = False
             async for _, _, place_valid, place, valid, completion, taken in ctx.tick().sample(*signals):
                 progress["cycle"] += 1
+                late_places = (late_places + place_valid) * (not ctx.get(dut.place_go))
+                late_completions = (late_completions + valid) * (not ctx.get(dut.completion_go))
+                assert late_places <= dut.place_margin - 4, "more than the margin"  # four: on the way to `place_go`
+                assert late_completions <= dut.completion_margin - 4, "more than the margin"
                 if place_valid:
                     self.places.append(place)
                 if valid:
@@ -335,9 +351,111 @@ def test_random(width):
     assert seen["merged"] > PACKETS // 20 and seen["single"] > PACKETS // 10
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("quota", [1, 3, 8])
+@pytest.mark.parametrize("width, quota", [(8, 1), (8, 3), (16, 3), (32, 8), (64, 3), (64, 8)])
 def test_more_flows_than_slots(width, quota):
     random = Random(SEED * 1000 + width + quota)
     given = traffic(random, PACKETS, 24, burst=3, vnets=3)
     check(Bench(width, quota=quota, seed=SEED, pauses=quota == 8), given, f"-k 'slots and {width} and {quota}'")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("seed", range(6))
+def test_long(width, seed):
+    """More of the same, with few and many slots, flows and buffers."""
+    random = Random(SEED * 1000 + 10 * width + seed)
+    slots = random.choice((4, 8, 64))
+    bench = Bench(width, slots, quota=random.randint(1, slots), seed=seed, pauses=random.random() < 0.5)
+    bench.buffers = random.choice((1.0, 0.3))
+    bench.dense = random.random() < 0.5
+    given = traffic(random, 600 if not bench.dense else 60, random.randint(1, 2 * slots), burst=random.choice((2, 8)))
+    check(bench, given, f"-m full -k 'long and {width}'")
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_no_buffers(width):
+    """Now and then there is none; what needs none goes on. In the end there are no more."""
+    random = Random(SEED + width)
+    given = traffic(random, PACKETS, 4)
+    bench = Bench(width, seed=SEED, buffers=0.05 if width == 8 else 0.4, total=20, pauses=False)
+    seen = check(bench, given, f"-k 'no_buffers and {width}'")
+    assert seen["starved"] and seen["merged"]
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_one_hash_for_all(width):
+    """Flows that cannot be told apart by their hash end each other's runs, and are never mixed."""
+    random = Random(SEED + width)
+    given = [replace(one, hash=7) if isinstance(one, Given) else one for one in traffic(random, PACKETS, 3)]
+    check(Bench(width, seed=SEED, pauses=False), given, f"-k 'one_hash and {width}'")
+
+
+def segments(count: int, size: int, **more) -> list[Given]:
+    """Packets of one connection that belong together."""
+    given = {name: more.pop(name) for name in ("outer", "tunnel") if name in more}
+    frames = [
+        tcp_frame(4, bytes(size), sequence=1 + n * size, ip={"identification": n, **more.pop("ip", {})}, **more)
+        for n in range(count)
+    ]
+    return [Given(finish(parse(frame)), **given) for frame in frames]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_back_to_back(width):
+    """A packet a pace, or as fast as header rows come, also of one flow: and all in one frame."""
+    given = segments(40, 6)
+    bench = Bench(width, seed=1, pauses=False, dense=True)
+    check(bench, list(given))
+    rows = len(given[0].rows(width))
+    assert rows == {8: 7, 16: 4, 32: 2, 64: 1}[width]
+    assert {b - a for a, b in zip(bench.cycles, bench.cycles[1:], strict=False)} == {rows}
+    assert [one.packets for one in bench.done] == [40]
+
+
+def test_two_flows_by_turns():
+    """At a packet a cycle a run is decided while its last packet's decision is on its way into memory."""
+    one, other = segments(30, 6), segments(30, 6, ports=(7, 7))
+    order = Random(SEED).choices((0, 1), k=50)
+    given: list[Given | Wait] = [(other if turn else one).pop(0) for turn in order if (other if turn else one)]
+    bench = Bench(64, seed=1, pauses=False, dense=True)
+    check(bench, given)
+    assert {b - a for a, b in zip(bench.cycles, bench.cycles[1:], strict=False)} == {1}
+    assert len(bench.done) == 2
+
+
+@pytest.mark.parametrize("size, outer, most", [(1679, 0, 39), (1678, 39, 39), (1678, 40, 38)])
+def test_longest(size, outer, most):
+    """65,535 bytes from the outer IP header on; or of the bare frame, which a buffer of 64 KB holds."""
+    bench = Bench(64, seed=1, pauses=False)
+    check(bench, list(segments(41, size, outer=outer, tunnel=1 if outer else None)))
+    assert [one.packets for one in bench.done] == [most, 41 - most]
+
+
+def test_no_idle_time():
+    """With `idle` 0 nothing waits, so nothing is merged."""
+    given = segments(20, 6)
+    bench = Bench(8, seed=1, idle=0)
+    bench.run([*given, Wait()])
+    assert [one.frame for one in bench.frames()] == [one.frame for one in given]
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_flush_under_load(width):
+    """With `flush` all runs end soon, whatever comes; no packet is lost."""
+    given = [one for one in traffic(Random(SEED + width), PACKETS, 6) if isinstance(one, Given)]
+    bench = Bench(width, seed=SEED, flush=True)
+    bench.run([*given, Wait()])
+    assert sum(one.packets for one in bench.done) == len(given)
+    assert bench.at_wait[-1][2:] == (0, 0)
+    bench.frames()
+
+
+def test_reasons_are_kept():
+    """A drop has its reason, and a packet for the slow path none: it is handed up."""
+    frame = segments(1, 6)[0].frame
+    reasons = [RxReason.RUNT, RxReason.ECN, RxReason.STT_HEADER]
+    given = [Given(frame, reason=int(reason)) for reason in reasons] + [Given(frame, reason=2, slow=True, tos=3)]
+    bench = Bench(8, seed=1)
+    check(bench, list(given))
+    assert [one.reason for one in bench.done] == [*reasons, 0]
+    assert [one.slow for one in bench.done] == [0, 0, 0, 1]
