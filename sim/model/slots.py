@@ -21,7 +21,7 @@ class Slot:
 
 
 class SecondChance:
-    """`size` slots, at most `quota` of one class. Who is in a slot is the owner's to know."""
+    """`size` slots; a class that has `quota` of them makes room among its own, once all are in use. Who is in a slot is the owner's to know."""
 
     def __init__(self, size: int, quota: int) -> None:
         if not 1 <= quota <= size:
@@ -44,7 +44,7 @@ class SecondChance:
 
     def insert(self, kind: int) -> int:
         """The slot for something new of this class; whoever is in it has to go."""
-        everyone = self.of(kind) < self.quota
+        everyone = self.of(kind) < self.quota or self.used < len(self.slots)
         size = len(self.slots)
         candidates = [
             number

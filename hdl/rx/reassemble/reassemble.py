@@ -76,12 +76,12 @@ class Reassemble(wiring.Component):
     ----------
     width : bytes a beat (8, 16, 32 or 64)
     slots : frames that can be open, a power of two
-    quota : of them those of one class of outer sources; all unless given
+    quota : of them those of one class of outer sources; three quarters unless given
     """
 
     def __init__(self, width: int, slots: int, quota: int | None = None):
         self.width, self.slots = width, slots
-        self.quota = slots if quota is None else quota
+        self.quota = max(1, slots * 3 // 4) if quota is None else quota
         if not 1 <= self.quota <= slots:
             raise ValueError(f"quota is {quota}; it must be between 1 and slots = {slots}")
         self.loop = LOOPS[width]

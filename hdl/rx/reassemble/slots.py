@@ -34,7 +34,7 @@ class Slots(wiring.Component):
                        ↑ hand                             B' is passed over and loses its mark
 
     The victim is the first unused slot from the hand on, else the first that is not marked, else (all are) the first;
-    a class that has its share makes room among its own. The hand goes on behind the victim.
+    once no slot is unused, a class that has its share makes room among its own. The hand goes on behind the victim.
 
     Two slots of a class never have the same tag: who comes with the tag of another takes its place. So a lookup has one
     candidate.
@@ -92,7 +92,7 @@ class Slots(wiring.Component):
         # part 1
         found = joint(m, 1, match.any(), "found")
         m.d.comb += [self.any.eq(found), self.slot.eq(joint(m, 1, encode(match), "slot"))]
-        under = count < self.quota
+        under = (count < self.quota) | ~used.all()
         free_first = joint(m, 1, under & ~used.all(), "free_first")
         among_own = joint(m, 1, ~under, "among_own")
         some_unmarked = (used & ~marked).any()

@@ -110,7 +110,7 @@ class Settings:
     @property
     def share(self) -> int:
         """Open STT frames that one class of outer sources may have."""
-        return self.contexts if self.class_contexts is None else self.class_contexts
+        return max(1, self.contexts * 3 // 4) if self.class_contexts is None else self.class_contexts
 
     def ends_here(self, encapsulations: Sequence[str], local: Address) -> list[Terminate]:
         """All entries of these encapsulations at this address."""
