@@ -47,7 +47,7 @@ def receivers():
 def settings(network: Network) -> ReceiveSettings:
     """The far end of a network's tunnels: all is for vport 0 of vnet 7."""
     entries = {(one.encapsulation, one.local, one.key): one for one in map(far_end, network.tunnels)}
-    uplink = {} if entries else {None: 7}
+    uplink: dict[int | None, int] = {} if entries else {None: 7}
     terminate = Settings(list(entries.values()), options=KNOWN, uplink=uplink)
     return ReceiveSettings(terminate, Limits(), Steering({0: Vport(7, MAC)}, {7: "flood"}))
 

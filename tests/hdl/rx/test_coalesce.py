@@ -9,6 +9,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.config import WIDTHS
+from hdl.registers.receive import RxReason
 from hdl.rx.coalesce import Coalesce
 from sim.model.parse import parse
 from sim.model.segment import FIN, PSH, finish
@@ -225,7 +226,7 @@ def check(bench: Bench, given: list[Given | Wait], what: str = "") -> Counter:
     bench.run(given)
     packets = [one for one in given if isinstance(one, Given)]
     assert len(bench.places) == len(packets), again
-    model, seen = Reference(bench.slots, bench.quota), Counter()
+    model, seen = Reference(bench.slots, bench.quota), Counter[object]()
     places, waits, found, at = iter(bench.places), iter(bench.at_wait), bench.frames(), 0
     now = 0
     for number, one in enumerate(given):
