@@ -154,8 +154,8 @@ class Card:
             assert got == (want.reason, want.packets), f"buffer {one['handle']}: {got} is not {want}"
             if want.reason:
                 continue
-            got = patched(memory[one["handle"]][: one["length"]], one["patches"])
-            assert got == want.frame
+            frame = patched(bytes(memory[one["handle"]][: one["length"]]), one["patches"])
+            assert frame == want.frame
             assert {name: one[name] for name in want.values} == want.values
         assert singles == oracle.singles
         assert not expected, f"{len(expected)} completions are missing"
