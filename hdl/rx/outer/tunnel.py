@@ -42,8 +42,8 @@ def tunnel(pipe: BeatPipe) -> None:
         STT    │ ports            │ length, offset   │ identifier      │ size, flags  │ ... │ frame header 18 │
 
     Gives `kind` flags (`is_gre`, `is_vxlan`, `is_geneve`, `is_stt`: to us, whatever else holds), `tunnelled`, `end`
-    (byte behind the tunnel packet), `body` (pair at which STT's frame header or data
-    begins, or what else follows the header), `start` (byte of the inner frame), `switch`: the inner frame begins in this beat.
+    (byte behind the tunnel packet), `body` (pair at which STT's frame header or data begins, or what
+    else follows the header), `start` (byte of the inner frame), `switch`: the inner frame begins in this beat.
     """
     pairs_at(pipe, pipe.at, 4, "h")
 
