@@ -104,8 +104,8 @@ class VirtualReceiver(Card[ReceiveLibrary]):
         settle : quiet cycles after which nothing more is expected
         idle, timeout : the card's inputs of these names, in its own ticks
         buffers : that the card may have at once, those waiting in it included
-        once : it is an error if a byte is placed twice while the card has its buffer. A broken packet's bytes may be: they
-            are placed before its checksum is known, and do not count
+        once : it is an error if a byte is placed twice while the card has its buffer. A broken packet's bytes may be:
+            they are placed before its checksum is known, and do not count
         progress : called with packets that came and packets given
 
         Raises CardHang if the card stops with work left, CardError if it breaks a rule of its interfaces. The card has

@@ -91,7 +91,7 @@ def test_broken_packets(receivers, width: int, seed: int) -> None:
 
 def writes(network: Network, flows: int, count: int, size: int = 32 * 1024) -> list[bytes]:
     """`count` writes of each of `flows` flows, cut and interleaved packet by packet."""
-    sender, mss, each = Card(network), 1448 if not network.tunnels else 1380, []
+    sender, mss, each = Card(network), 1448 if not network.tunnels else 1340, []
     for flow in range(flows):
         sent: list[bytes] = []
         for number in range(count):

@@ -85,7 +85,8 @@ class Frames(wiring.Component):
     `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a
     fragment's last chunk (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with
     `taken` it takes `buffer`), `whole` (nothing of its frame is missing), `is_zero`, `slot` and `record`
-    (as of now); `evicted`: a frame is given up for it, or (`expired`) for its age. `lost_handle` and `lost_packets` are that frame's, two cycles after `done`.
+    (as of now); `evicted`: a frame is given up for it, or (`expired`) for its age.
+    `lost_handle` and `lost_packets` are that frame's, two cycles after `done`.
     `calm`: no decision is near; what it looks at beside the frames may change in this cycle.
 
     Latency: from `load` to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the

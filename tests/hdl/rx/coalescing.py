@@ -273,7 +273,7 @@ class Reference(Coalescer):
 
 def as_it_came(given: Given) -> Expected:
     if given.slow:
-        return Expected(given.frame, slow=True)
+        return Expected(given.frame, slow=True, reason=given.reason)
     return expected(passed(replace(given.arrival, frame=given.changed), ""), given.frame)
 
 
