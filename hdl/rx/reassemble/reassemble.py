@@ -262,10 +262,10 @@ class Reassemble(wiring.Component):
             m.d.sync += ending.reason.eq(RxReason.STT_TIMEOUT)
         with m.Elif(frames.evicted):
             m.d.sync += ending.reason.eq(RxReason.STT_EVICTED)
-        with m.Elif(kept.reason != RxReason.NONE):
-            m.d.sync += ending.reason.eq(kept.reason)
         with m.Elif(kept.verdict != RxReason.NONE):
             m.d.sync += ending.reason.eq(kept.verdict)
+        with m.Elif(kept.reason != RxReason.NONE):
+            m.d.sync += ending.reason.eq(kept.reason)
         with m.Else():
             m.d.sync += ending.reason.eq(refused)
         m.d.comb += [

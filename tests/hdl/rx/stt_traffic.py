@@ -193,7 +193,7 @@ class Oracle:
         self._lose(before, RxReason.STT_TIMEOUT)
 
     def add(self, packet: Packet, now: float = 0.0) -> None:
-        reason = packet.reason or packet.verdict
+        reason = packet.verdict or packet.reason
         if reason:
             self.singles[reason] += 1
             return
