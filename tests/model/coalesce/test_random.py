@@ -88,7 +88,7 @@ def test_64_flows_packet_by_packet(seed: int):
 
 
 def test_any_super_segment():
-    """Random headers, options and flags: what has a flag that goes alone, IPv4 options or deep headers, comes as cut."""
+    """Random headers, options and flags: what goes alone, or has IPv4 options or deep headers, comes as it was cut."""
     whole = 0
     for sample in samples(seed=11, count=300, kinds=[super_segment], largest=20000):
         headers = parse(sample.frame)
