@@ -74,8 +74,7 @@ class Slots(wiring.Component):
         p.put(
             match=Cat(equal(m, tag, p.tag) for tag in tags),
             same=Cat(equal(m, kind, self.kind) for kind in kinds) & used,
-            plain=~marks
-            & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
+            plain=~marks & (~used | wide(full)),  # unused ones, or if there are none, those without a mark
         )
         eighths = range(0, count, 8)
         p.put(**{f"ones_{i}": count_few(p.same[i : i + 8]) for i in eighths})
