@@ -75,13 +75,12 @@ class Slots(wiring.Component):
         p.put(
             match=Cat(equal(m, tag, p.tag) for tag in tags),
             same=Cat(equal(m, kind, self.kind) for kind in kinds) & used,
-            plain=~marks
-            & (~used | wide(full)),  # may be taken at once: unused ones, or when there are none, unmarked ones
+            plain=~marks & (~used | wide(full)),  # unused ones, or if there are none, those without a mark
         )
-        eighths = range(0, count, 8)
-        p.put(**{f"ones_{i}": count_few(p.same[i : i + 8]) for i in eighths})
+        fours = range(0, count, 4)
+        p.put(**{f"ones_{i}": count_few(p.same[i : i + 4]) for i in fours})
         cut(1)
-        ones = halve([getattr(p, f"ones_{i}") for i in eighths])
+        ones = halve([getattr(p, f"ones_{i}") for i in fours])
         p.put(
             found=p.match.any(),
             at=encode(p.match),
@@ -163,13 +162,9 @@ def prefix_or(value: Value) -> Value:
 
 
 def count_few(bits: Value) -> Value:
-    """How many of up to eight bits are set, as lookup tables of four."""
-    halves = [bits[:4], bits[4:]] if len(bits) > 4 else [bits]
-    sums = []
-    for half in halves:
-        pairs = [half[n] & half[k] for n in range(len(half)) for k in range(n)]
-        sums.append(Cat(half.xor(), Cat(pairs).any() & ~half.all(), half.all() & (len(half) == 4)))
-    return total(sums)
+    """How many of four bits are set: three lookup tables."""
+    pairs = [bits[n] & bits[k] for n in range(4) for k in range(n)]
+    return Cat(bits.xor(), Cat(pairs).any() & ~bits.all(), bits.all())
 
 
 def halve(numbers: list) -> list:

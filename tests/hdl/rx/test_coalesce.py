@@ -227,7 +227,8 @@ def check(bench: Bench, given: list[Given | Wait], what: str = "") -> Counter:
     bench.run(given)
     packets = [one for one in given if isinstance(one, Given)]
     assert len(bench.places) == len(packets), again
-    model, seen = Reference(bench.slots, bench.quota), Counter[object]()
+    model = Reference(bench.slots, bench.quota)
+    seen: Counter[str] = Counter()
     places, waits, found, at = iter(bench.places), iter(bench.at_wait), bench.frames(), 0
     now = 0
     for number, one in enumerate(given):
