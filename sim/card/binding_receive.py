@@ -47,7 +47,7 @@ class Options(Structure):
 
     _fields_ = words(
         *("input_pause", "place_pause", "delivery_pause", "seed", "line_rate", "fifo_bytes", "buffers"),
-        *("idle", "timeout", "record"),
+        *("idle", "timeout", "record", "once"),
     )
 
 

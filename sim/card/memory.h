@@ -74,15 +74,16 @@ public:
         const unsigned word = offset / 64, shift = offset % 64;
         const uint64_t mask = ~uint64_t{0} >> (64 - bytes);
         const uint64_t low = mask << shift, high = shift ? mask >> (64 - shift) : 0;
-        if (const uint64_t twice = buffer.written[word] & low) return 64 * word + __builtin_ctzll(twice);
-        if (const uint64_t twice = buffer.written[word + 1] & high) return 64 * word + 64 + __builtin_ctzll(twice);
+        uint32_t first = NONE;
+        if (const uint64_t twice = buffer.written[word + 1] & high) first = 64 * word + 64 + __builtin_ctzll(twice);
+        if (const uint64_t twice = buffer.written[word] & low) first = 64 * word + __builtin_ctzll(twice);
         buffer.written[word] |= low;
         buffer.written[word + 1] |= high;
         if (bytes == WIDTH) std::memcpy(buffer.data + offset, from, WIDTH);
         else std::memcpy(buffer.data + offset, from, bytes);
         if (!buffer.top && ++used > used_peak) used_peak = used;
         if (offset + bytes > buffer.top) buffer.top = offset + bytes;
-        return NONE;
+        return first;
     }
     // The first of the buffer's first `length` bytes that is not there, or NONE.
     uint32_t hole(uint16_t handle, uint32_t length) const {

@@ -43,8 +43,8 @@ class VirtualReceiver(Card[ReceiveLibrary]):
     bytes wait for the card is lost and counted (`overruns`).
 
     The host's buffers are of 64 KB, with handles scattered over all 16 bits. Every byte that the card writes is
-    checked: that the card has the buffer, that the byte lies in it and was not written before; and that a frame is
-    whole when it is delivered. Bytes behind a packet's end in its last beat are junk on purpose.
+    checked: that the card has the buffer, that the byte lies in it and, where asked, was not written before; and that a
+    frame is whole when it is delivered. Bytes behind a packet's end in its last beat are junk on purpose.
 
     Parameters
     ----------
@@ -86,6 +86,7 @@ class VirtualReceiver(Card[ReceiveLibrary]):
         idle: int = LONGEST_WAIT,
         timeout: int = LONGEST_WAIT,
         buffers: int = BUFFERS,
+        once: bool = False,
         progress: Progress | None = None,
     ) -> ReceiveResult:
         """Gives packets to the card and runs it until nothing moves any more.
@@ -103,6 +104,8 @@ class VirtualReceiver(Card[ReceiveLibrary]):
         settle : quiet cycles after which nothing more is expected
         idle, timeout : the card's inputs of these names, in its own ticks
         buffers : that the card may have at once, those waiting in it included
+        once : it is an error if a byte is placed twice while the card has its buffer. A broken packet's bytes may be:
+            they are placed before its checksum is known, and do not count
         progress : called with packets that came and packets given
 
         Raises CardHang if the card stops with work left, CardError if it breaks a rule of its interfaces. The card has
@@ -119,6 +122,7 @@ class VirtualReceiver(Card[ReceiveLibrary]):
             idle=idle,
             timeout=timeout,
             record=True,
+            once=once,
         )
         before, began = self._library.state(), time.perf_counter()
         self._push(packets, times, loop=False)
@@ -163,7 +167,9 @@ class VirtualReceiver(Card[ReceiveLibrary]):
         packets = list(packets)
         if not packets:
             raise ValueError("there are no packets to measure with")
-        self._configure(*(0, 0, 0), seed=0, line_rate=True, buffers=buffers, idle=idle, timeout=timeout, record=False)
+        self._configure(
+            *(0, 0, 0), seed=0, line_rate=True, buffers=buffers, idle=idle, timeout=timeout, record=False, once=False
+        )
         self._push(packets, None, loop=True)
         self._run(warm_up_cycles)
         before, began, left = self._library.state(), time.perf_counter(), cycles
@@ -203,6 +209,7 @@ class VirtualReceiver(Card[ReceiveLibrary]):
         idle: int,
         timeout: int,
         record: bool,
+        once: bool,
     ) -> None:
         if self._failed:
             raise CardError("the card has failed before; reset it")
@@ -215,7 +222,7 @@ class VirtualReceiver(Card[ReceiveLibrary]):
                 raise ValueError(f"{name} is {value}; it must be 0 to {most}")
         pauses = input_pause, place_pause, delivery_pause
         self._library.configure(
-            Options(*pauses, seed & (1 << 62) - 1, line_rate, self.mac_fifo, buffers, idle, timeout, record)
+            Options(*pauses, seed & (1 << 62) - 1, line_rate, self.mac_fifo, buffers, idle, timeout, record, once)
         )
 
     def _push(self, packets: list[bytes], times: Sequence[Time] | None, *, loop: bool) -> None:

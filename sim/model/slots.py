@@ -21,7 +21,10 @@ class Slot:
 
 
 class SecondChance:
-    """`size` slots; a class that has `quota` of them makes room among its own, once all are in use. Who is in a slot is the owner's to know."""
+    """`size` slots; a class that has `quota` of them makes room among its own, once all are in use.
+
+    Who is in a slot is the owner's to know.
+    """
 
     def __init__(self, size: int, quota: int) -> None:
         if not 1 <= quota <= size:

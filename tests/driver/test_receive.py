@@ -124,6 +124,7 @@ def test_frames_go_to_their_vports(seed: int) -> None:
     receive = random_receive(random)
     card = card_of(receive)
     for number, vport in receive.vports.items():
+        assert vport.mac is not None
         mac, hash_value = int.from_bytes(vport.mac, "big"), random.getrandbits(32)
         assert card.steer(vport.vnet, mac, hash_value) == ({number}, vport.indirection[hash_value % 128])
         assert bool(card.steer(vport.vnet, mac, bad=True)[0]) != vport.drop_bad_checksum

@@ -102,6 +102,9 @@ def flows(found: Sequence[Facts]) -> dict[Any, list[Facts]]:
     by_flow: dict[Any, list[Facts]] = defaultdict(list)
     for one in found:
         by_flow[one[1], None if one[7] else one[9]].append(one)
+    for (_, number), group in by_flow.items():
+        if not number:  # no flow: frames without an IP header come from two engines
+            group.sort(key=repr)
     return by_flow
 
 

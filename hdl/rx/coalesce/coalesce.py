@@ -43,7 +43,7 @@ class Coalesce(wiring.Component):
     (see `Slots`), after `idle` ticks without a packet, and with `flush`. A slot's flow is its tag, a hash: two flows
     with one tag end each other's runs, and are never mixed, because the headers are compared.
 
-    Ports: `row_valid`, `row`, `row_first`, `row_commit`, `row_count`, `row_space`: masked header rows, see `HeaderRows`.
+    Ports: `row_valid`, `row`, `row_first`, `row_commit`, `row_count`, `row_space`: see `HeaderRows`.
     Each packet of `packet` has had `inner.rows` rows in front of it that were committed, in the same order; a packet
     that does not come here commits none. Masked (zero) are: all that `sim.model.coalesce.rules.common` sets to 0, the
     TOS or class, and what lies behind the headers.

@@ -293,8 +293,8 @@ class Decide(wiring.Component):
         ]
         with m.If(p.starved):
             m.d.comb += own.reason.eq(RxReason.NO_BUFFER)
-        with m.Elif(~p.wanted):
-            m.d.comb += own.reason.eq(e.reason)
+        with m.Else():
+            m.d.comb += own.reason.eq(e.reason)  # also with `slow`: who steers may have no slow path
 
     def _count(self, m: Module, p: PacedPipe) -> None:
         """Packets in open runs, and open runs."""

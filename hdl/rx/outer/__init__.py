@@ -1,4 +1,4 @@
-"""The outer parser: what a packet off the wire is, where its inner frame begins, and whether its checksums are right."""
+"""The outer parser: what a packet is, where its inner frame begins, whether its checksums are right."""
 
 from hdl.rx.outer.parser import OuterParse
 

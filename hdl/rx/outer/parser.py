@@ -33,8 +33,8 @@ class OuterParse(wiring.Component):
                                              ├─ options ──────────────────────┐
                                              └─ masks ─ sums ─ checksums ─────┴─ chunk, facts
 
-    No length is known before the packet's end, so nothing is decided from one before; what must leave earlier (chunks of
-    STT fragments) says at the end whether it was true.
+    No length is known before the packet's end, so nothing is decided from one before; what must leave earlier
+    (chunks of STT fragments) says at the end whether it was true.
 
     Reasons come in the order in which a receiver looks: the outer IP header, fragments, the tunnel's header, its
     checksum, what is inside. GENEVE_CRITICAL gives way to what the tables say.
@@ -44,7 +44,8 @@ class OuterParse(wiring.Component):
     `local_write`, `options_write` (rows of the tables LOCAL and OPTION). No ready anywhere. Beats may have gaps.
     Latency: `latency` cycles from a beat to the same beat, `facts_latency` from the last beat to facts and chunks.
     Throughput: one beat a cycle.
-    Standards: IEEE 802.1Q, RFC 791, RFC 8200, RFC 768, RFC 2784, RFC 2890, RFC 7637, RFC 7348, RFC 8926, draft-davie-stt.
+    Standards: IEEE 802.1Q, RFC 791, RFC 8200, RFC 768, RFC 2784, RFC 2890, RFC 7637, RFC 7348, RFC 8926,
+    draft-davie-stt.
 
     Parameters
     ----------
@@ -304,7 +305,7 @@ class OuterParse(wiring.Component):
 
 
 def count(pipe: BeatPipe) -> None:
-    """What is counted beat by beat: `ring_row` (of the packet's first beat), `end_row`, `row`, `total` (bytes so far)."""
+    """Counted beat by beat: `ring_row` (of the packet's first beat), `end_row`, `row`, `total` (bytes so far)."""
     m = pipe.m
     rows = Signal(16)
     total, row = pipe.state("total", TOTAL_BITS), pipe.state("row", 14)

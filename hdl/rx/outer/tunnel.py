@@ -41,9 +41,9 @@ def tunnel(pipe: BeatPipe) -> None:
         UDP    │ ports            │ length, checksum │ VXLAN or Geneve │ VNI          │ options ...
         STT    │ ports            │ length, offset   │ identifier      │ size, flags  │ ... │ frame header 18 │
 
-    Gives `kind` flags (`is_gre`, `is_vxlan`, `is_geneve`, `is_stt`: to us, whatever else holds), `tunnelled`, `end` (byte
-    behind the tunnel packet), `body` (pair at which what the header is followed by begins: STT's frame header or data),
-    `start` (byte of the inner frame), `switch`: the inner frame begins in this beat.
+    Gives `kind` flags (`is_gre`, `is_vxlan`, `is_geneve`, `is_stt`: to us, whatever else holds), `tunnelled`, `end`
+    (byte behind the tunnel packet), `body` (pair at which STT's frame header or data begins, or what
+    else follows the header), `start` (byte of the inner frame), `switch`: the inner frame begins in this beat.
     """
     pairs_at(pipe, pipe.at, 4, "h")
 

@@ -11,7 +11,7 @@ from hdl.registers.receive import RX_REASON_BITS
 from hdl.rx.layouts import ENTRY_BITS, VNET_BITS, SttFacts
 
 
-class Check(Enum, shape=2):
+class Check(Enum, shape=2):  # type: ignore[call-arg]
     """What is to be said of the inner TCP or UDP checksum."""
 
     NONE = 0

@@ -16,7 +16,7 @@ from hdl.stream.beat import swap16
 CE = 3
 
 
-class Refusal(Enum, shape=3):
+class Refusal(Enum, shape=3):  # type: ignore[call-arg]
     """Why a good fragment is not taken."""
 
     NONE = 0
@@ -82,10 +82,11 @@ class Frames(wiring.Component):
     Ports: `load` and `event` where `ready`; `buffer_valid`, `buffer`: the handle for a new frame; `zero`: number for a
     fragment at offset 0; `now`, `timeout`, `quota`.
     `looked_up` (of part 2): the slot that the frame has, if it has one.
-    `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a fragment's last chunk
-    (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with `taken` it takes `buffer`), `whole`
-    (nothing of its frame is missing), `is_zero`, `slot` and `record` (as of now); `evicted`: a frame is given up for
-    it, or (`expired`) for its age. `lost_handle` and `lost_packets` are that frame's, two cycles after `done`.
+    `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a
+    fragment's last chunk (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with
+    `taken` it takes `buffer`), `whole` (nothing of its frame is missing), `is_zero`, `slot` and `record`
+    (as of now); `evicted`: a frame is given up for it, or (`expired`) for its age.
+    `lost_handle` and `lost_packets` are that frame's, two cycles after `done`.
     `calm`: no decision is near; what it looks at beside the frames may change in this cycle.
 
     Latency: from `load` to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the

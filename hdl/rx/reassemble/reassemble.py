@@ -67,7 +67,7 @@ class Reassemble(wiring.Component):
     buffer it hands back (`claimed`), or says of one fragment that it was not taken.
 
     Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, one more for each further 6 holes of its frame;
-    to the completion 11 likewise. Throughput: one first or last chunk every 7 cycles (16 bytes a beat: 3, 32: 2, 64: 1),
+    to the completion 11 likewise. Throughput: one first or last chunk every 7 cycles (16 bytes: 3, 32: 2, 64: 1),
     likewise one more for each further 6 holes; one chunk in between a cycle. Back-pressure: holds `chunk` and `facts`.
     Facts go between chunks; at 64 bytes a beat a chunk waits for them every other cycle at most.
     Source: draft-davie-stt-08.

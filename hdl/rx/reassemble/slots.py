@@ -40,9 +40,9 @@ class Slots(wiring.Component):
     candidate.
 
     Ports: `tag`, `kind` (the class), `quota` and `sweep` (look at the slot whose turn it is instead) stand still during
-    a loop. `any`, `slot` (of part 2): the slot with that tag; `victim` (of part 6) and `vacant`: nobody is in it. In the
-    cycle of part 6: `mark` or `free` (that slot), `insert` (into it, or if there is none the victim), `turn` (on to the
-    next slot to be swept).
+    a loop. `any`, `slot` (of part 2): the slot with that tag; `victim` (of part 6) and `vacant`: nobody is in it. In
+    the cycle of part 6: `mark` or `free` (that slot), `insert` (into it, or if there is none the victim), `turn` (on
+    to the next slot to be swept).
 
     Parameters
     ----------

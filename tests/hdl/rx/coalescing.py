@@ -69,7 +69,7 @@ class Given:
             if headers.ip_version == 4:
                 masked[headers.l3 + 1] = 0
             else:
-                pack_into("!H", masked, headers.l3, word(masked, headers.l3) & 0xF00F)
+                pack_into("!H", masked, headers.l3, word(bytes(masked), headers.l3) & 0xF00F)
         del masked[MASKED:]
         return [int.from_bytes(masked[at : at + width], "little") for at in range(0, len(masked), width)]
 
@@ -273,7 +273,7 @@ class Reference(Coalescer):
 
 def as_it_came(given: Given) -> Expected:
     if given.slow:
-        return Expected(given.frame, slow=True)
+        return Expected(given.frame, slow=True, reason=given.reason)
     return expected(passed(replace(given.arrival, frame=given.changed), ""), given.frame)
 
 

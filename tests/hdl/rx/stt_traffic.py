@@ -1,5 +1,6 @@
 """STT fragments as the outer parser reports them, and what the model says must come of them."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 from hdl.registers.receive import ChecksumStatus, RxReason
 from hdl.rx.layouts import chunk_rows
 from sim.model.checksum import ones_sum
-from sim.model.parse import TCP, UDP, Headers, parse, word
+from sim.model.parse import TCP, UDP, parse, word
 from sim.model.receive import ecn, verify
 from sim.model.receive.reasons import Dropped
 from sim.model.receive.reassemble import Reassembler
@@ -65,7 +66,7 @@ class Packet:
         rows = -(-length // width)
         ends = [*range(first, rows, further), rows] if rows > first else [rows]
         at = self.lead
-        source, local, ipv6, identifier = self.frame.key
+        _source, _local, _ipv6, _identifier = self.frame.key
         for number, end_row in enumerate(ends):
             end = min(end_row * width, length)
             yield {
@@ -319,7 +320,7 @@ class Traffic:
         inside = range(STT_HEADER, size)
         at = sorted(self.rng.sample(inside, min(self.rng.randint(0, most - 1), len(inside))))
         edges = [0, *at, size]
-        return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+        return [(a, b) for a, b in itertools.pairwise(edges) if a < b]
 
     def lie(self, packet: Packet) -> Packet | None:
         """Something like this packet that must not be taken, or is one too many."""
@@ -370,8 +371,9 @@ class Traffic:
                 current.pop(number)
         # rows are counted in the order of the packets
         row = self.row
-        for one in made:
+        sent = [one for one in made if one is not None]
+        for one in sent:
             one.row = row
             row = row + -(-(one.lead + len(one.data)) // self.width) & 0xFFFF
         self.row = row
-        return made
+        return sent

@@ -10,10 +10,9 @@ import pytest
 from hdl.registers.receive import RxReason
 from hdl.rx.layouts import SttChunk, SttFacts
 from hdl.rx.reassemble import Reassemble
-from sim.model.stt import STT_HEADER
 from tests.hdl.rx.lookups import record
-from tests.hdl.rx.stt_traffic import Frame, Oracle, Packet, Traffic, patched, stt_facts
-from tests.hdl.stream.drive import repeat, run, send
+from tests.hdl.rx.stt_traffic import Oracle, Packet, Traffic, patched, stt_facts
+from tests.hdl.stream.drive import repeat, send
 
 SEED = int(os.environ.get("SEED", "1"))
 TEST = "tests/hdl/rx/test_reassemble.py"
@@ -155,8 +154,8 @@ class Card:
             assert got == (want.reason, want.packets), f"buffer {one['handle']}: {got} is not {want}"
             if want.reason:
                 continue
-            got = patched(memory[one["handle"]][: one["length"]], one["patches"])
-            assert got == want.frame
+            frame = patched(bytes(memory[one["handle"]][: one["length"]]), one["patches"])
+            assert frame == want.frame
             assert {name: one[name] for name in want.values} == want.values
         assert singles == oracle.singles
         assert not expected, f"{len(expected)} completions are missing"
