@@ -122,11 +122,13 @@ def inner(size: int, vport: int, flow: int, number: int) -> bytes:
 
 
 def smallest(tunnel: Tunnel | None) -> int:
-    """Bytes on the wire with FCS of the smallest packet that carries a frame."""
+    """Bytes on the wire with FCS of the smallest packet with a frame's Ethernet header in it.
+
+    An STT frame's first fragment needs that too: the address in it says whose the frame is.
+    """
     if tunnel is None:
         return wire.SHORTEST + FCS
-    inside = 0 if takes_turns(tunnel) else ETHERNET  # an STT frame's first fragment holds at least the STT header
-    return max(wire.SHORTEST + FCS, ETHERNET + overhead(tunnel) + inside + FCS)
+    return max(wire.SHORTEST + FCS, ETHERNET + overhead(tunnel) + ETHERNET + FCS)
 
 
 def takes_turns(tunnel: Tunnel) -> bool:
