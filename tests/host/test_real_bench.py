@@ -71,5 +71,14 @@ def test_a_saturated_wire(name: str, size: int, link: Link) -> None:
 def test_every_size(name: str, preset: str) -> None:
     with open_receiver(PRESETS[preset]) as card:
         for size in saturate.sizes_of(name, saturate.SIZES):
-            row = saturate.measure(name, size, PACKETS)(card)
-            assert saturate.keeps_up(row) and row["packets"] >= PACKETS, row
+            if saturate.clock_allows(card.config, size) == 1:
+                row = saturate.measure(name, size, PACKETS)(card)
+                assert saturate.keeps_up(row) and row["packets"] >= PACKETS, row
+
+
+@pytest.mark.full
+@pytest.mark.xfail(strict=True, reason="two beats at 250 MHz take longer than 69 to 79 bytes on a line of 100 Gb/s")
+@pytest.mark.parametrize("size", (69, 79))
+def test_sizes_that_the_clock_is_too_slow_for(size: int) -> None:
+    with open_receiver(PRESETS["100g"]) as card:
+        assert saturate.keeps_up(saturate.measure("plain", size, PACKETS)(card))
