@@ -1,7 +1,7 @@
 """Every open frame: which bytes of it are here, and whose buffer they are in."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -27,11 +27,10 @@ class Refusal(Enum, shape=3):  # type: ignore[call-arg]
     BUFFER = 5
 
 
-def event_layout(*, bits: int, key_bits: int, tag_bits: int, kind_bits: int) -> data.StructLayout:
-    """A chunk, or (`sweep`) a look at the next slot, whether its frame is too old."""
+def chunk_layout(*, bits: int, key_bits: int, tag_bits: int, kind_bits: int) -> data.StructLayout:
+    """What of a chunk decides."""
     return data.StructLayout(
         {
-            "sweep": 1,
             "first": 1,
             "last": 1,
             "bad": 1,  # with `last`: the fragment must not be taken
@@ -72,25 +71,26 @@ class Frames(wiring.Component):
 
     ::
 
-        load, event ─ slots ─ context, holes of the slot ─ decide ─ done: take, taken, closed, expired, ...
+        chunk, due ── slots ─ context, holes of the slot ─ decide ─ done: take, taken, closed, expired, ...
                         └──────────────── state ◄────────────┘
 
     A fragment is decided on with its first chunk and taken with its last, all at once; between the two nothing else
     happens here, so both see the same state. A fragment that is not taken leaves no trace but a mark on its frame's
     slot. Chunks in the middle need no look at all.
 
-    Ports: `load` and `event` where `ready`; `buffer_valid`, `buffer`: the handle for a new frame; `zero`: number for a
-    fragment at offset 0; `now`, `timeout`, `quota`.
+    Ports: stream `chunk`; `due`: it is time to look at a slot's age, which happens with `sweep`; `go`: what is decided
+    may leave; `buffer_valid`, `buffer`: the handle for a new frame; `zero`: number for a fragment at offset 0; `now`,
+    `timeout`, `quota`.
     `looked_up` (of part 2): the slot that the frame has, if it has one.
     `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a
-    fragment's last chunk (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with
-    `taken` it takes `buffer`), `whole` (nothing of its frame is missing), `is_zero`, `slot` and `record`
-    (as of now); `evicted`: a frame is given up for it, or (`expired`) for its age.
-    `lost_handle` and `lost_packets` are that frame's, two cycles after `done`.
+    fragment's last chunk (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with `taken` it
+    takes `buffer`), `whole` (nothing of its frame is missing), `is_zero`, `slot` and `record` (as of now); `evicted`: a
+    frame is given up for it, or (`expired`) for its age. `lost_handle` and `lost_packets` are that frame's, two cycles
+    after `done`.
     `calm`: no decision is near; what it looks at beside the frames may change in this cycle.
 
-    Latency: from `load` to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the
-    middle. Throughput: the next `load` in the cycle of `done`.
+    Latency: to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the middle.
+    Throughput: the next chunk is taken in the cycle of `done`.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Frames(wiring.Component):
         self.slots = Slots(slots=slots, tag_bits=tag_bits, kind_bits=kind_bits, loop=loop)
         self.holes = Holes(slots=slots, most=holes, bits=bits, loop=loop)
         self.record_shape = record_layout(bits=bits, zero_bits=zero_bits)
-        self.event_shape = event_layout(bits=bits, key_bits=key_bits, tag_bits=tag_bits, kind_bits=kind_bits)
+        self.chunk_shape = chunk_layout(bits=bits, key_bits=key_bits, tag_bits=tag_bits, kind_bits=kind_bits)
         # a context: what stays as it is from the frame's first fragment on, and what every fragment changes
         self.lasting = data.StructLayout(
             {"key": key_bits, "kind": kind_bits, "total": bits, "handle": HANDLE_BITS, "opened": now_bits}
@@ -137,9 +137,10 @@ class Frames(wiring.Component):
         number = exact_log2(slots)
         super().__init__(
             {
-                "load": In(1),
-                "event": In(self.event_shape),
-                "ready": Out(1),
+                "chunk": In(stream.Signature(self.chunk_shape)),
+                "due": In(1),
+                "sweep": Out(1),
+                "go": In(1),
                 "calm": Out(1),
                 "buffer_valid": In(1),
                 "buffer": In(HANDLE_BITS),
@@ -174,28 +175,38 @@ class Frames(wiring.Component):
         registers = len(loop.joints)
 
         # -- the event, which stands still until it is done
-        valid, event, age = Signal(), Signal(self.event_shape), Signal(range(registers + loop.rows + 1))
-        with m.If(self.load):
+        chunk = self.chunk.p
+        valid, sweeping, event = Signal(), Signal(), Signal(self.chunk_shape)
+        age = Signal(range(registers + loop.rows + 1))
+        free, take, inside = Signal(), Signal(), Signal()
+        m.d.comb += [
+            free.eq(self.go & (~valid | self.done)),
+            # a look at a slot may end its frame, so it waits for the end of a fragment
+            self.sweep.eq(free & self.due & ~inside),
+            self.chunk.ready.eq(free & (~self.due | inside)),
+            take.eq(self.chunk.valid & self.chunk.ready),
+        ]
+        m.d.sync += age.eq(age + 1)
+        with m.If(self.done):
+            m.d.sync += valid.eq(0)
+        with m.If(take | self.sweep):
+            m.d.sync += [valid.eq(1), age.eq(0), sweeping.eq(self.sweep)]
+        with m.If(take):
             m.d.sync += [
-                valid.eq(1),
-                age.eq(0),
-                *(event[name].eq(self.event[name]) for name in ("sweep", "first", "last", "bad", "sum")),
+                inside.eq(~chunk.last),
+                *(event[name].eq(chunk[name]) for name in ("first", "last", "bad", "sum")),
             ]
-            with m.If(self.event.first):
-                m.d.sync += event.fragment.eq(self.event.fragment)
-        with m.Else():
-            m.d.sync += age.eq(age + 1)
-            with m.If(self.done):
-                m.d.sync += valid.eq(0)
+            with m.If(chunk.first):
+                m.d.sync += event.fragment.eq(chunk.fragment)
         fragment = event.fragment
-        middle = ~event.sweep & ~event.first & ~event.last
+        middle = ~sweeping & ~event.first & ~event.last
 
         # -- parts 0 and 1: whose slot
         m.d.comb += [
             slots.tag.eq(fragment.tag),
             slots.kind.eq(fragment.kind),
             slots.quota.eq(self.quota),
-            slots.sweep.eq(event.sweep),
+            slots.sweep.eq(sweeping),
         ]
 
         # -- parts 2 and 3: its context and its holes
@@ -214,7 +225,7 @@ class Frames(wiring.Component):
             holes.slot.eq(slots.slot),
             holes.row.eq(row),
             holes.collect.eq(age >= registers),
-            holes.clear.eq(self.load),
+            holes.clear.eq(take),
             holes.length.eq(passing.length),
             holes.start.eq(fragment.start),
             holes.end.eq(fragment.end),
@@ -252,7 +263,6 @@ class Frames(wiring.Component):
             self.calm.eq(~valid | middle | ((age == 0) & bool(registers))),
             decided.eq(valid & (age == registers + final_row) & ~middle),
             self.done.eq(decided | (valid & middle)),
-            self.ready.eq(~valid | self.done),
             hit.eq(slots.any & same),
             fresh.eq(~hit),
             holes.fresh.eq(fresh),
@@ -272,19 +282,19 @@ class Frames(wiring.Component):
         good, taken, whole = Signal(), Signal(), Signal()
         m.d.comb += [
             accept.eq(~fragment.barred & (self.refusal == Refusal.NONE)),
-            good.eq(decided & ~event.sweep & event.last & ~fragment.barred & ~event.bad),
+            good.eq(decided & ~sweeping & event.last & ~fragment.barred & ~event.bad),
             taken.eq(good & accept),
             whole.eq(holes.closes),
-            self.take.eq(Mux(middle, held_take, accept & ~event.sweep & ~(event.last & event.bad))),
+            self.take.eq(Mux(middle, held_take, accept & ~sweeping & ~(event.last & event.bad))),
             self.looked_up.eq(slots.slot),
-            self.swept.eq(event.sweep),
-            self.closing.eq(decided & ~event.sweep & event.last),
+            self.swept.eq(sweeping),
+            self.closing.eq(decided & ~sweeping & event.last),
             self.taken.eq(taken),
             self.fresh.eq(fresh),
             self.whole.eq(taken & whole),
             self.is_zero.eq(is_zero),
             self.slot.eq(Mux(slots.any, slots.slot, slots.victim)),
-            self.expired.eq(decided & event.sweep & slots.any & too_old),
+            self.expired.eq(decided & sweeping & slots.any & too_old),
             self.evicted.eq(taken & fresh & ~whole & (slots.any | ~slots.vacant)),
             self.record.handle.eq(Mux(fresh, self.buffer, lasting.handle)),
             self.record.total.eq(fragment.total),
@@ -327,7 +337,7 @@ class Frames(wiring.Component):
             slots.free.eq((taken & hit & whole) | self.expired),
             slots.free_kind.eq(joint(m, 5, joint(m, 4, lasting.kind, "kind_4"), "kind")),
             slots.insert.eq(insert),
-            slots.turn.eq(decided & event.sweep),
+            slots.turn.eq(decided & sweeping),
         ]
 
         # -- what is lost with a frame that is given up

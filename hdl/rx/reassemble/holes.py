@@ -48,6 +48,7 @@ class Holes(wiring.Component):
         self.rows, self.lanes = loop.rows, most // loop.rows
         self.place = place_layout(self.rows, self.lanes)
         self.hole = data.StructLayout({"start": bits, "end": bits})
+        self.listed = [Signal(self.hole, name=f"hole_{lane}") for lane in range(self.lanes)]  # the row of part 4
         super().__init__(
             {
                 "clear": In(1),
@@ -81,7 +82,8 @@ class Holes(wiring.Component):
         ]
         row_bits = (rows - 1).bit_length()
         address = Cat(self.row[:row_bits], self.slot)
-        holes = [self.hole(self.loop.read(m, ram, address, f"hole_{n}")) for n, ram in enumerate(rams)]
+        holes = self.listed
+        m.d.comb += [holes[n].eq(self.loop.read(m, ram, address, f"row_of_{n}")) for n, ram in enumerate(rams)]
         row = joint(m, 3, joint(m, 2, self.row, "row_2"), "row_3")
 
         # part 4: each lane by itself

@@ -66,10 +66,10 @@ class Reassemble(wiring.Component):
     Every fragment is in exactly one completion, or held. A completion with a `reason` either gives up a frame, whose
     buffer it hands back (`claimed`), or says of one fragment that it was not taken.
 
-    Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, one more for each further 6 holes of its frame;
-    to the completion 11 likewise. Throughput: one first or last chunk every 7 cycles (16 bytes: 3, 32: 2, 64: 1),
-    likewise one more for each further 6 holes; one chunk in between a cycle. Back-pressure: holds `chunk` and `facts`.
-    Facts go between chunks; at 64 bytes a beat a chunk waits for them every other cycle at most.
+    Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, to the completion 11; one more for each further
+    6 holes of its frame. Throughput: a fragment's first or last chunk every 7 cycles (16 bytes a beat: 3, 32: 2, 64:
+    1), likewise one more for each further 6 holes; a chunk between them every cycle. Back-pressure: holds `chunk` and
+    `facts`. Facts go between chunks; at 64 bytes a beat a chunk waits for them every third cycle at most.
     Source: draft-davie-stt-08.
 
     Parameters
@@ -128,27 +128,26 @@ class Reassemble(wiring.Component):
 
         # -- what comes next: the slot whose turn it is, or a chunk
         chunk = self.chunk.p
-        take, sweep, inside, facts_first = Signal(), Signal(), Signal(), Signal()
+        facts_first = Signal()
         clock, due = Signal(range(SWEEP_CYCLES)), Signal()
+        may = go & zeros.room & ~facts_first
+        take = self.chunk.valid & self.chunk.ready
         m.d.comb += [
-            sweep.eq(due & ~inside & frames.ready & go & ~facts_first),
-            self.chunk.ready.eq(frames.ready & go & zeros.room & ~facts_first & ~(due & ~inside)),
-            take.eq(self.chunk.valid & self.chunk.ready),
-            frames.load.eq(take | sweep),
+            frames.go.eq(may),
+            frames.due.eq(due),
+            frames.chunk.valid.eq(self.chunk.valid),
+            self.chunk.ready.eq(frames.chunk.ready),
         ]
         m.d.sync += clock.eq(clock + 1)
         with m.If(clock == 0):
             m.d.sync += due.eq(1)
-        with m.Elif(sweep):
+        with m.Elif(frames.sweep):
             m.d.sync += due.eq(0)
-        with m.If(take):
-            m.d.sync += inside.eq(~chunk.last)
 
-        event = frames.event
+        event = frames.chunk.p
         fragment = event.fragment
         m.d.comb += [
-            event.sweep.eq(sweep),
-            event.first.eq(chunk.first & ~sweep),
+            event.first.eq(chunk.first),
             event.last.eq(chunk.last),
             event.bad.eq(chunk.verdict != RxReason.NONE),
             event.sum.eq(chunk.sum),
@@ -262,10 +261,10 @@ class Reassemble(wiring.Component):
             m.d.sync += ending.reason.eq(RxReason.STT_TIMEOUT)
         with m.Elif(frames.evicted):
             m.d.sync += ending.reason.eq(RxReason.STT_EVICTED)
-        with m.Elif(kept.reason != RxReason.NONE):
-            m.d.sync += ending.reason.eq(kept.reason)
         with m.Elif(kept.verdict != RxReason.NONE):
             m.d.sync += ending.reason.eq(kept.verdict)
+        with m.Elif(kept.reason != RxReason.NONE):
+            m.d.sync += ending.reason.eq(kept.reason)
         with m.Else():
             m.d.sync += ending.reason.eq(refused)
         m.d.comb += [

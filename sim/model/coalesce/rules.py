@@ -9,6 +9,7 @@ from sim.model.segment import CWR, FIN, PSH
 SYN, RST, URG = 0x02, 0x04, 0x20
 ENDS = FIN | PSH  # go on the last segment only (RFC 9293), so they end a frame
 NEVER = SYN | RST | URG | CWR  # cutting would copy the first three to every segment, and keep CWR on the first only
+DEEPEST = 128  # bytes of headers that the card compares: two tags, IPv6 and TCP with all options are 122
 NOT_COMPUTED = 0xFFFF  # a good checksum that no sender computes: the other zero of one's complement (RFC 1624)
 
 
@@ -36,6 +37,8 @@ def alone(arrival: Arrival, headers: Headers) -> str | None:
         return "ip_options"
     if headers.ip_version == 4 and word(frame, l3 + 6) & 0x8000:
         return "reserved_bit"  # fragments are no TCP segments here: this is what remains of "DF or nothing"
+    if headers.header_length > DEEPEST:
+        return "deep"
     if headers.header_length == len(frame):
         return "empty"
     if flags(headers) & NEVER:

@@ -1,9 +1,9 @@
 """STT fragments as the outer parser reports them, and what the model says must come of them."""
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -66,7 +66,6 @@ class Packet:
         rows = -(-length // width)
         ends = [*range(first, rows, further), rows] if rows > first else [rows]
         at = self.lead
-        _source, _local, _ipv6, _identifier = self.frame.key
         for number, end_row in enumerate(ends):
             end = min(end_row * width, length)
             yield {
@@ -193,7 +192,7 @@ class Oracle:
         self._lose(before, RxReason.STT_TIMEOUT)
 
     def add(self, packet: Packet, now: float = 0.0) -> None:
-        reason = packet.reason or packet.verdict
+        reason = packet.verdict or packet.reason
         if reason:
             self.singles[reason] += 1
             return
@@ -320,7 +319,7 @@ class Traffic:
         inside = range(STT_HEADER, size)
         at = sorted(self.rng.sample(inside, min(self.rng.randint(0, most - 1), len(inside))))
         edges = [0, *at, size]
-        return [(a, b) for a, b in itertools.pairwise(edges) if a < b]
+        return [(a, b) for a, b in pairwise(edges) if a < b]
 
     def lie(self, packet: Packet) -> Packet | None:
         """Something like this packet that must not be taken, or is one too many."""
@@ -348,7 +347,8 @@ class Traffic:
         self, frames: int, *, open_frames: int, most: int = 8, lies: float = 0.2, losses: float = 0.05
     ) -> list[Packet]:
         """Packets of several frames at a time, in any order."""
-        rng, made = self.rng, []
+        rng = self.rng
+        made: list[Packet | None] = []
         current: list[tuple[Frame, list[tuple[int, int]]]] = []
         while frames or current:
             while frames and len(current) < open_frames:

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from amaranth.sim import Simulator
 
 from hdl.registers.receive import RxReason
 from hdl.rx.layouts import SttChunk, SttFacts
@@ -15,6 +16,7 @@ from tests.hdl.rx.stt_traffic import Oracle, Packet, Traffic, patched, stt_facts
 from tests.hdl.stream.drive import repeat, send
 
 SEED = int(os.environ.get("SEED", "1"))
+FRAMES = int(os.environ.get("FRAMES", "40"))
 TEST = "tests/hdl/rx/test_reassemble.py"
 PLACE_MARGIN, COMPLETION_MARGIN = 24, 12  # of the FIFOs behind
 
@@ -110,8 +112,6 @@ class Card:
                 assert self.cycle < 200_000
             self.held, self.open = ctx.get(dut.held), ctx.get(dut.open)
 
-        from amaranth.sim import Simulator
-
         simulator = Simulator(dut)
         simulator.add_clock(1e-8)
         simulator.add_testbench(watch)
@@ -154,8 +154,8 @@ class Card:
             assert got == (want.reason, want.packets), f"buffer {one['handle']}: {got} is not {want}"
             if want.reason:
                 continue
-            frame = patched(bytes(memory[one["handle"]][: one["length"]]), one["patches"])
-            assert frame == want.frame
+            data = bytes(memory[one["handle"]][: one["length"]])
+            assert patched(data, one["patches"]) == want.frame
             assert {name: one[name] for name in want.values} == want.values
         assert singles == oracle.singles
         assert not expected, f"{len(expected)} completions are missing"
@@ -180,15 +180,22 @@ def oracle_for(card: Card, packets: list[Packet], **more: Any) -> Oracle:
     return oracle
 
 
-@pytest.mark.parametrize("width", [8, 16, 32, 64])
-@pytest.mark.parametrize("kind", ["calm", "crowded", "stalled"])
+FULL = pytest.mark.full
+KINDS = [
+    *((8, "calm"), (8, "crowded"), (16, "crowded"), (32, "stalled"), (64, "crowded"), (64, "stalled")),
+    *(pytest.param(*one, marks=FULL) for one in ((8, "stalled"), (16, "calm"), (16, "stalled"))),
+    *(pytest.param(*one, marks=FULL) for one in ((32, "calm"), (32, "crowded"), (64, "calm"))),
+]
+
+
+@pytest.mark.parametrize(("width", "kind"), KINDS)
 def test_random(width: int, kind: str) -> None:
     """Frames in any order with lies and losses; more at a time than there are slots; with pauses on every side."""
     seed = SEED * 1000 + width + len(kind)
     rng = Random(seed)
     traffic = Traffic(rng, width, largest=700)
     open_frames = {"calm": 3, "crowded": 14, "stalled": 6}[kind]
-    packets = traffic.packets(60, open_frames=open_frames)
+    packets = traffic.packets(FRAMES, open_frames=open_frames)
     card = Card(width, 8, 3)
     stalled = kind == "stalled"
     card.run(
@@ -201,4 +208,140 @@ def test_random(width: int, kind: str) -> None:
     oracle = oracle_for(card, packets)
     card.check(oracle)
     wanted = {"crowded": RxReason.STT_EVICTED}.get(kind, 0)
-    assert sum(one.reason == wanted for one in oracle.outcomes.values()) > 10, repeat(TEST, SEED)
+    assert sum(one.reason == wanted for one in oracle.outcomes.values()) > FRAMES // 8, repeat(TEST, SEED)
+
+
+def test_timeout() -> None:
+    """What is open for too long is given up, with its packets and its buffer; a trickle keeps no frame alive."""
+    rng = Random(SEED)
+    traffic = Traffic(rng, 8)
+    packets = traffic.packets(12, open_frames=12, losses=0.5)
+    card = Card(8, 16, 16)
+    card.run(packets, rng, timeout=900, jump=900)
+    oracle = oracle_for(card, packets, timeout=900)
+    assert len(oracle.reassembler.open) > 3
+    oracle.expire(900)
+    card.check(oracle)
+    assert card.held == 0
+
+
+def test_age_just_below_the_timeout() -> None:
+    rng = Random(SEED)
+    traffic = Traffic(rng, 64)
+    packets = traffic.packets(12, open_frames=12, losses=0.5)
+    card = Card(64, 16, 16)
+    card.run(packets, rng, timeout=900, jump=899)
+    card.check(oracle_for(card, packets))
+    assert card.held > 3
+
+
+@pytest.mark.parametrize("width", [8])
+def test_no_buffer(width: int) -> None:
+    """Without a buffer no frame begins, and those that have one go on."""
+    rng = Random(SEED)
+    packets = Traffic(rng, width, largest=300).packets(30, open_frames=4)
+    card = Card(width, 8, 8, buffers=11)
+    card.run(packets, rng)
+    oracle = oracle_for(card, packets)
+    card.check(oracle)
+    assert oracle.singles[RxReason.NO_BUFFER] > 5
+
+
+@pytest.mark.parametrize("width", [8, 32])
+def test_holes(width: int) -> None:
+    """A frame takes as many holes as it may have, no more, and is whole all the same."""
+    rng = Random(SEED)
+    traffic = Traffic(rng, width, largest=1500)
+    frame = traffic.frame()
+    while len(frame.data) < 500 or frame.reason:
+        frame = traffic.frame()
+    size = len(frame.data)
+    edges = [0, *range(20, 20 + 8 * 58, 8), size]
+    pieces = [(edges[n], edges[n + 1]) for n in range(len(edges) - 1)]
+    odd, even = pieces[1::2], pieces[::2]
+    rng.shuffle(odd)
+    rng.shuffle(even)
+    packets = [traffic.packet(frame, *piece) for piece in [*odd, *even, *odd]]
+    card = Card(width, 8, 8)
+    card.run(packets, rng)
+    oracle = oracle_for(card, packets)
+    assert oracle.singles[RxReason.STT_HOLES] > 2
+    card.check(oracle)
+    assert [one["reason"] for _, one in card.completions if one["claimed"]] == [0]
+
+
+@pytest.mark.parametrize("width", [pytest.param(8, marks=FULL), 64])
+def test_largest(width: int) -> None:
+    """64 KB in pieces of 1,448 bytes, from the last to the first."""
+    rng = Random(SEED)
+    traffic = Traffic(rng, width)
+    while True:
+        traffic.inner = lambda: rng.randbytes(65_535 - 18)  # type: ignore[method-assign]
+        frame = traffic.frame()
+        if not frame.reason:
+            break
+    edges = [*range(0, 65_535, 1448), 65_535]
+    packets = [traffic.packet(frame, *edges[n : n + 2]) for n in reversed(range(len(edges) - 1))]
+    for number, packet in enumerate(packets):
+        packet.row = number * 300
+    card = Card(width, 8, 8)
+    card.run(packets, rng)
+    card.check(oracle_for(card, packets))
+    assert card.completions[-1][1]["length"] == 65_517
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_same_tag(width: int) -> None:
+    """Two frames of one class with one tag: the second takes the first one's place, and no byte of it."""
+    rng = Random(SEED)
+    traffic = Traffic(rng, width, largest=300)
+    frames = [traffic.frame() for _ in range(2)]
+    for number, frame in enumerate(frames):
+        # the two halves of an identifier go into the same bits of the tag
+        frame.key = (*frames[0].key[:3], 0x20 if number else 0x1_0000)
+        frame.data, frame.reason = frame.data.ljust(90, b"x"), 0
+    first, second = frames
+    packets = [
+        traffic.packet(first, 0, 40),
+        traffic.packet(second, 0, 40),
+        traffic.packet(second, 40, len(second.data)),
+    ]
+    card = Card(width, 8, 8)
+    card.run(packets, rng)
+    card_reasons = {one["handle"]: one["reason"] for _, one in card.completions}
+    assert card_reasons[0] == RxReason.STT_EVICTED
+    assert card_reasons[1] in (0, RxReason.ECN)
+    assert (card.held, card.open) == (0, 0)
+
+
+@pytest.mark.parametrize(("width", "pace"), [(8, 7), (16, 3), (32, 2), (64, 1)])
+def test_speed(width: int, pace: int) -> None:
+    """Short fragments of one frame, one behind the other, without a pause; and how long one takes."""
+    rng = Random(SEED)
+    traffic = Traffic(rng, width)
+    frame = traffic.frame()
+    frame.data = frame.data[:18] + rng.randbytes(482)
+    packets = [traffic.packet(frame, at, at + 20) for at in range(0, 500, 20)]
+    for packet in packets:
+        packet.lead = 40
+        packet.row = 0
+    card = Card(width, 8, 8)
+    card.run(packets, rng, facts_delay=0)
+    gaps = [later - sooner for sooner, later in zip(card.taken, card.taken[1:], strict=False)]
+    assert sorted(gaps)[len(gaps) // 2] == pace and sum(gap > pace for gap in gaps) <= 3  # a slot is looked at
+    assert card.places[-1][0] - card.taken[-1] <= 10
+    assert card.completions[-1][0] - card.taken[-1] <= 11
+
+
+def test_facts_at_full_speed() -> None:
+    """Frames in one fragment each, a chunk offered every cycle: their facts get through between them."""
+    rng = Random(SEED)
+    traffic = Traffic(rng, 64, largest=60)
+    packets = []
+    for _ in range(100):
+        frame = traffic.frame()
+        packets.append(traffic.packet(frame, 0, len(frame.data)))
+    card = Card(64, 8, 8)
+    card.run(packets, rng, facts_delay=20)
+    card.check(oracle_for(card, packets))
+    assert card.taken[-1] - card.taken[0] < 2.2 * len(card.chunks)

@@ -10,7 +10,7 @@ import pytest
 from sim.model.checksum import checksum
 from sim.model.coalesce.coalescer import Limits, coalesce
 from sim.model.coalesce.packet import Arrival, Delivery
-from sim.model.coalesce.rules import flow
+from sim.model.coalesce.rules import DEEPEST, flow
 from sim.model.parse import ETHERNET, parse
 from sim.model.segment import CWR, FIN, PSH, finish, segment
 from tests.support.decapsulate import verify
@@ -88,7 +88,7 @@ def test_64_flows_packet_by_packet(seed: int):
 
 
 def test_any_super_segment():
-    """Random headers, options and flags: what has a flag that goes alone, or IPv4 options, comes as it was cut."""
+    """Random headers, options and flags: what goes alone, or has IPv4 options or deep headers, comes as it was cut."""
     whole = 0
     for sample in samples(seed=11, count=300, kinds=[super_segment], largest=20000):
         headers = parse(sample.frame)
@@ -97,7 +97,8 @@ def test_any_super_segment():
         delivered = coalesce(arrivals)
         check(arrivals, delivered)
         options = headers.ip_version == 4 and headers.l4 - headers.l3 > 20
-        if options or sample.frame[headers.l4 + 13] & (SYN | RST | URG | CWR):
+        deep = headers.header_length > DEEPEST
+        if options or deep or sample.frame[headers.l4 + 13] & (SYN | RST | URG | CWR):
             assert [one.frame for one in delivered] == packets, str(sample)
         else:
             (one,) = delivered
