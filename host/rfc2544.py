@@ -185,5 +185,5 @@ def cells(one: dict[str, Any]) -> list[str]:
         f"{cycles['max']}",
         f"{one['latency_ns']['mean']:.0f}",
         f"{one['frame_loss'][0]['lost']:.2%}",
-        f"{'>= ' if number == one['trial_frames'] else ''}{number:,}",
+        f"{'>=' if number == one['trial_frames'] else ''}{number}",
     ]
