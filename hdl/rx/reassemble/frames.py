@@ -121,9 +121,7 @@ class Frames(wiring.Component):
         self.record_shape = record_layout(bits=bits, zero_bits=zero_bits)
         self.chunk_shape = chunk_layout(bits=bits, key_bits=key_bits, tag_bits=tag_bits, kind_bits=kind_bits)
         # a context: what stays as it is from the frame's first fragment on, and what every fragment changes
-        self.lasting = data.StructLayout(
-            {"key": key_bits, "kind": kind_bits, "total": bits, "handle": HANDLE_BITS, "opened": now_bits}
-        )
+        self.lasting = data.StructLayout({"key": key_bits, "total": bits, "handle": HANDLE_BITS, "opened": now_bits})
         self.passing = data.StructLayout(
             {
                 "packets": 16,
@@ -321,7 +319,6 @@ class Frames(wiring.Component):
         first = Signal(self.lasting)
         m.d.comb += [
             first.key.eq(fragment.key),
-            first.kind.eq(fragment.kind),
             first.total.eq(fragment.total),
             first.handle.eq(self.buffer),
             first.opened.eq(self.now),
@@ -335,7 +332,6 @@ class Frames(wiring.Component):
             holes.write_slot.eq(self.slot),
             slots.mark.eq(good & hit),
             slots.free.eq((taken & hit & whole) | self.expired),
-            slots.free_kind.eq(joint(m, 5, joint(m, 4, lasting.kind, "kind_4"), "kind")),
             slots.insert.eq(insert),
             slots.turn.eq(decided & sweeping),
         ]

@@ -210,8 +210,13 @@ class Reassemble(wiring.Component):
             digest.o.ready.eq(meet),
             zeros.pop.eq(meet),
         ]
-        with m.If(frames.taken & ~frames.whole & frames.fresh):
-            m.d.sync += here.bit_select(frames.slot, 1).eq(0)
+        opens, opened_slot = Signal(), Signal(slot_bits)
+        m.d["sync" if loop.block_ram else "comb"] += [  # early enough for the next look at it
+            opens.eq(frames.taken & ~frames.whole & frames.fresh),
+            opened_slot.eq(frames.slot),
+        ]
+        with m.If(opens):
+            m.d.sync += here.bit_select(opened_slot, 1).eq(0)
         with m.If(keep):
             m.d.sync += here.bit_select(zero.slot, 1).eq(1)
         if not loop.joints:  # chunks come every cycle: facts that have waited for one go first

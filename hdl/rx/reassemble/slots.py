@@ -1,27 +1,17 @@
 """Who is in which slot, and who has to go."""
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hdl.net.bits import count_few, encode, equal, halve, prefix_or, total
 from hdl.rx.reassemble.loop import Loop
 
 
-def encode(hot: Value) -> Value:
-    """The number of the bit that is set; 0 if none is."""
-    count = exact_log2(len(hot))
-    return Cat(Cat(hot[n] for n in range(len(hot)) if n >> bit & 1).any() for bit in range(count))
-
-
-def from_first(m: Module, value: Value) -> Value:
-    """Bit n is set where bit n or one below it is set."""
-    distance = 1
-    while distance < len(value):
-        wider = Signal(len(value), name=f"within_{2 * distance}")
-        m.d.comb += wider.eq(value | (value << distance))
-        value, distance = wider, 2 * distance
-    return value
+def first_in(within, before):
+    """The lowest bit of a group, given which bits have one at or below them; none if a group `before` has one."""
+    return within & ~Cat(before, within[:-1]) & ~before.replicate(len(within))
 
 
 class Slots(wiring.Component):
@@ -66,7 +56,6 @@ class Slots(wiring.Component):
                 "vacant": Out(1),
                 "mark": In(1),
                 "free": In(1),
-                "free_kind": In(kind_bits),
                 "insert": In(1),
                 "turn": In(1),
             }
@@ -78,62 +67,81 @@ class Slots(wiring.Component):
         used, marked = Signal(size), Signal(size)
         tags = [Signal(self.tag_bits, name=f"tag_{n}", reset_less=True) for n in range(size)]
         kinds = [Signal(self.kind_bits, name=f"kind_{n}", reset_less=True) for n in range(size)]
-        counts = [Signal(range(size + 1), name=f"count_{kind}") for kind in range(1 << self.kind_bits)]
-        behind = Signal(size)  # bit n: slot n is at the hand or behind it; none: the hand is at slot 0
+        behind = Signal(size, init=-1)  # slots at or behind the hand
         swept = Signal(size, init=1)  # whose turn it is, one-hot
 
-        # part 0
-        same = Cat(used[n] & (kinds[n] == self.kind) for n in range(size))
-        match = Cat(Mux(self.sweep, swept[n] & used[n], same[n] & (tags[n] == self.tag)) for n in range(size))
+        def all_slots(bit):
+            return bit.replicate(size)
+
+        # part 0: those with this tag; those of this class
+        same, match = Signal(size), Signal(size)
+        m.d.comb += same.eq(Cat(equal(m, kind, self.kind) for kind in kinds) & used)
+        with m.If(self.sweep):
+            m.d.comb += match.eq(swept & used)
+        with m.Else():
+            m.d.comb += match.eq(Cat(equal(m, tag, self.tag) for tag in tags) & same)
         match = joint(m, 0, match, "match")
         same = joint(m, 0, same, "same")
-        count = joint(m, 0, Array(counts)[self.kind], "count")
 
-        # part 1
+        # part 1: the match; and is there one who may go at once, is there one from the hand on: of all, of this class
+        full = used.all()
+        own = same & ~marked
+        plain = Mux(full, ~marked, ~used)
         found = joint(m, 1, match.any(), "found")
-        m.d.comb += [self.any.eq(found), self.slot.eq(joint(m, 1, encode(match), "slot"))]
-        under = (count < self.quota) | ~used.all()
-        free_first = joint(m, 1, under & ~used.all(), "free_first")
-        among_own = joint(m, 1, ~under, "among_own")
-        some_unmarked = (used & ~marked).any()
-        some_own_unmarked = (same & ~marked).any()
-        unmarked_first = joint(m, 1, Mux(under, some_unmarked, some_own_unmarked), "unmarked_first")
+        vacant = joint(m, 1, ~full, "vacant_1")
+        some_plain = joint(m, 1, plain.any(), "some_plain")
+        far_plain = joint(m, 1, (plain & behind).any(), "far_plain")
+        some_own = joint(m, 1, own.any(), "some_own")
+        far_own = joint(m, 1, (own & behind).any(), "far_own")
+        far_same = joint(m, 1, (same & behind).any(), "far_same")
+        m.d.comb += [self.any.eq(found), self.slot.eq(joint(m, 1, encode(match), "slot")), self.vacant.eq(vacant)]
 
-        # part 2: those of whom the first is the victim
-        everyone = Cat(same[n] | ~among_own for n in range(size))
-        chosen = Cat(Mux(free_first, ~used[n], everyone[n] & ~(marked[n] & unmarked_first)) for n in range(size))
-        chosen = joint(m, 2, chosen, "chosen")
-        # part 3
-        from_hand = joint(m, 3, (chosen & behind).any(), "from_hand")
-        # part 4
-        reached = joint(m, 4, from_first(m, chosen & (behind | (~from_hand).replicate(size))), "reached")
-        # part 5
-        behind_victim = (reached << 1)[:size]
-        hot = reached & ~behind_victim
-        hot_kind = Cat(Cat(hot[n] & kinds[n][bit] for n in range(size)).any() for bit in range(self.kind_bits))
+        # parts 1 to 3: has the class its share
+        fours = [count_few(Cat(same[at : at + 4], Const(0, 4))[:4]) for at in range(0, size, 4)]
+        fours = [joint(m, 1, value, f"four_{n}") for n, value in enumerate(fours)]
+        sums = [joint(m, 2, value, f"sum_{n}") for n, value in enumerate(halve(fours))]
+        everyone = Signal()
+        m.d.comb += everyone.eq(vacant | (total(sums) < self.quota))
+        some = joint(m, 3, Mux(everyone, some_plain, some_own), "some")
+        far = Mux(everyone, far_plain | ~some_plain, Mux(some_own, far_own, far_same))
+        far = joint(m, 3, far, "far")
+        everyone = joint(m, 3, everyone, "everyone_3")
+
+        # part 4: of whom the first goes; the first in each group
+        candidates, chosen = Signal(size), Signal(size)
+        m.d.comb += [
+            candidates.eq(same | all_slots(everyone)),
+            chosen.eq(
+                candidates & (Mux(vacant, ~used, ~marked) | all_slots(~some)) & (behind | all_slots(~far)),
+            ),
+        ]
+        group = min(8, size)
+        groups = range(0, size, group)
+        within = joint(m, 4, Cat(prefix_or(chosen[at : at + group]) for at in groups), "within")
+        which = joint(m, 4, Cat(chosen[at : at + group].any() for at in groups), "which")
+
+        # part 5: the first of all
+        before = Cat(Const(0, 1), prefix_or(which)[:-1])  # a group in front of this one has it
+        reached, hot = Signal(size), Signal(size)
+        m.d.comb += [
+            reached.eq(within | Cat(bit.replicate(group) for bit in before)),
+            hot.eq(Cat(first_in(within[at : at + group], before[at // group]) for at in groups)),
+        ]
         victim = joint(m, 5, hot, "victim_hot")
-        victim_kind = joint(m, 5, hot_kind, "victim_kind")
-        m.d.comb += [self.victim.eq(joint(m, 5, encode(hot), "victim_number")), self.vacant.eq(free_first)]
+        reached = joint(m, 5, reached, "reached")
 
-        # part 6
-        replace = self.insert & ~found
-        skipped = Mux(from_hand, behind & ~reached, behind | ~reached)
-        spared = Mux(unmarked_first, skipped, (1 << size) - 1) & everyone
-        with m.If(self.mark):
-            m.d.sync += marked.eq(marked | match)
-        with m.If(self.free):
-            m.d.sync += used.eq(used & ~match)
-        with m.If(self.insert):
-            m.d.sync += marked.eq(marked & ~Mux(found, match, victim | Mux(free_first, 0, spared)))
+        # part 6: those in front of it, from the hand on and around the end, are passed over; or all have marks
+        replace = Signal()
+        passed = all_slots(~some) | Mux(far, behind & ~reached, behind | ~reached)
+        m.d.comb += [self.victim.eq(encode(victim)), replace.eq(self.insert & ~found)]
+        cleared = Mux(found, match, victim | (candidates & passed & all_slots(~vacant)))
+        m.d.sync += marked.eq((marked | (match & all_slots(self.mark))) & ~(cleared & all_slots(self.insert)))
+        m.d.sync += used.eq((used & ~(match & all_slots(self.free))) | (victim & all_slots(replace)))
         with m.If(replace):
-            m.d.sync += [used.eq(used | victim), behind.eq(behind_victim)]
+            m.d.sync += behind.eq((reached & ~victim) | all_slots(victim[-1]))
             for n in range(size):
                 with m.If(victim[n]):
                     m.d.sync += [tags[n].eq(self.tag), kinds[n].eq(self.kind)]
         with m.If(self.turn):
             m.d.sync += swept.eq(swept.rotate_left(1))
-        for kind, one in enumerate(counts):
-            more = replace & (self.kind == kind)
-            less = Mux(self.free, self.free_kind == kind, replace & ~free_first & (victim_kind == kind))
-            m.d.sync += one.eq(one + more - less)
         return m
