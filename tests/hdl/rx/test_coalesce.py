@@ -17,7 +17,7 @@ from tests.hdl.rx.coalescing import Expected, Given, Reference, patched, rows_of
 from tests.support.frames import ACK, CWR, RST, SYN, TIMESTAMPS, arp, tcp_frame, udp_frame
 
 SEED = int(os.environ.get("SEED", "1"))
-PACKETS = int(os.environ.get("PACKETS", "70"))
+PACKETS = int(os.environ.get("PACKETS", "50"))
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Bench:
     pauses: bool = True  # in front of packets, and where places and completions go
     buffers: float = 1.0  # share of cycles in which there is one
     total: int = 1 << 16  # of buffers
-    dense: bool = False  # packets only when all header rows are there
+    dense: bool = False  # packets come only when all header rows are there, or no more have room
     flush: bool = False  # all the time
     ring: dict[int, bytes] = field(default_factory=dict)
     places: list = field(default_factory=list)
@@ -56,7 +56,6 @@ class Bench:
             "sent": 0,
             "packets": 0,
             "stop": False,
-            "go": not self.dense,
             "calm": False,
             "row": random.getrandbits(16),
             "cycle": 0,
@@ -67,11 +66,12 @@ class Bench:
             ctx.set(dut.quota, self.quota)
             ctx.set(dut.idle, self.idle)
             ctx.set(dut.flush, self.flush)
+            await ctx.tick().repeat(2)
             now = random.getrandbits(16)
             ctx.set(dut.now, now)
             for one in given:
                 if isinstance(one, Wait):
-                    progress["go"] = True
+                    self.dense = False
                     while progress["sent"] < progress["packets"]:
                         await ctx.tick()
                     progress["calm"] = True
@@ -98,7 +98,7 @@ class Bench:
 
         async def give_packets(ctx):
             while not (progress["stop"] and not ready):
-                if not ready or not progress["go"]:
+                if not ready or self.dense:
                     await ctx.tick()
                     continue
                 record, wait = ready.pop(0)
@@ -120,6 +120,7 @@ class Bench:
             offered = False
             async for _, _, place_valid, place, valid, completion, taken in ctx.tick().sample(*signals):
                 progress["cycle"] += 1
+                assert progress["cycle"] < 200 * len(given) + 100_000, "nothing happens any more"
                 late_places = (late_places + place_valid) * (not ctx.get(dut.place_go))
                 late_completions = (late_completions + valid) * (not ctx.get(dut.completion_go))
                 assert late_places <= dut.place_margin - 4, "more than the margin"  # four: on the way to `place_go`
@@ -151,6 +152,7 @@ class Bench:
         """Header rows, each of them a cycle or more."""
         for number, row in enumerate(rows):
             while not ctx.get(dut.row_space) or (self.pauses and random.random() < 0.2):
+                self.dense = self.dense and bool(ctx.get(dut.row_space))
                 await ctx.tick()
             ctx.set(dut.row, row)
             ctx.set(dut.row_first, number == 0)
@@ -354,7 +356,7 @@ def test_random(width):
     assert seen["merged"] > PACKETS // 20 and seen["single"] > PACKETS // 10
 
 
-@pytest.mark.parametrize("width, quota", [(8, 1), (8, 3), (16, 3), (32, 8), (64, 3), (64, 8)])
+@pytest.mark.parametrize("width, quota", [(8, 1), (16, 3), (32, 8), (64, 3)])
 def test_more_flows_than_slots(width, quota):
     random = Random(SEED * 1000 + width + quota)
     given = traffic(random, PACKETS, 24, burst=3, vnets=3)
@@ -371,7 +373,7 @@ def test_long(width, seed):
     bench = Bench(width, slots, quota=random.randint(1, slots), seed=seed, pauses=random.random() < 0.5)
     bench.buffers = random.choice((1.0, 0.3))
     bench.dense = random.random() < 0.5
-    given = traffic(random, 600 if not bench.dense else 60, random.randint(1, 2 * slots), burst=random.choice((2, 8)))
+    given = traffic(random, 300, random.randint(1, 2 * slots), burst=random.choice((2, 8)))
     check(bench, given, f"-m full -k 'long and {width}'")
 
 
