@@ -61,15 +61,13 @@ class Given:
     def rows(self, width: int) -> list[int]:
         """The masked headers."""
         headers = self.headers
-        if headers is None:
+        if headers is None or not headers.tcp:
             return []
-        masked = bytearray(headers.frame[: headers.header_length])
-        if headers.tcp:
-            masked[:] = common(headers)
-            if headers.ip_version == 4:
-                masked[headers.l3 + 1] = 0
-            else:
-                pack_into("!H", masked, headers.l3, word(bytes(masked), headers.l3) & 0xF00F)
+        masked = bytearray(common(headers))
+        if headers.ip_version == 4:
+            masked[headers.l3 + 1] = 0
+        else:
+            pack_into("!H", masked, headers.l3, word(bytes(masked), headers.l3) & 0xF00F)
         del masked[MASKED:]
         return [int.from_bytes(masked[at : at + width], "little") for at in range(0, len(masked), width)]
 

@@ -14,7 +14,7 @@ from hdl.rx.coalesce import Coalesce
 from sim.model.parse import parse
 from sim.model.segment import FIN, PSH, finish
 from tests.hdl.rx.coalescing import Expected, Given, Reference, patched, rows_of
-from tests.support.frames import ACK, CWR, RST, SYN, TIMESTAMPS, arp, tcp_frame, udp_frame
+from tests.support.frames import ACK, CWR, RST, SYN, TIMESTAMPS, arp, extension, tcp_frame, udp_frame
 
 SEED = int(os.environ.get("SEED", "1"))
 PACKETS = int(os.environ.get("PACKETS", "50"))
@@ -92,7 +92,8 @@ class Bench:
                 self.store(row, lane, one.frame, random)
                 progress["row"] = (row + rows_of(one, self.width, lane)) & 0xFFFF
                 progress["packets"] += 1
-                await self.give(ctx, dut, rows, random, commit=len(rows))
+                given_rows = rows or [0] * random.randint(0, 2)  # what turns out to be no TCP has given rows, too
+                await self.give(ctx, dut, given_rows, random, commit=len(rows))
                 ready.append((one.record(self.width, row, lane, random), random.randint(0, 40 if pause else 0)))
             progress["stop"] = True
 
@@ -434,6 +435,18 @@ def test_longest(size, outer, most):
     bench = Bench(64, seed=1, pauses=False)
     check(bench, list(segments(41, size, outer=outer, tunnel=1 if outer else None)))
     assert [one.packets for one in bench.done] == [most, 41 - most]
+
+
+@pytest.mark.parametrize("width", [8, 64])
+@pytest.mark.parametrize("size, merged", [(48, True), (56, False)])
+def test_deepest_headers(width, size, merged):
+    """122 bytes of headers are compared; 130 are more than the rows hold."""
+    ip = {"extensions": [(60, extension(size))]}
+    frames = [tcp_frame(6, bytes(9), sequence=1 + 9 * n, ip=ip) for n in range(6)]
+    assert parse(frames[0]).header_length == 74 + size
+    bench = Bench(width, seed=1)
+    check(bench, [Given(finish(parse(frame))) for frame in frames])
+    assert [one.packets for one in bench.done] == ([6] if merged else [1] * 6)
 
 
 def test_no_idle_time():
