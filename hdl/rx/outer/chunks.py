@@ -12,7 +12,7 @@ def chunk_marks(pipe: BeatPipe) -> None:
     """With which beats a chunk ends, and at which byte; 2 stages."""
     first, step = chunk_rows(pipe.width)
     bits = (pipe.width - 1).bit_length()
-    rows = (pipe.row + 1)[:14]
+    rows = (pipe.row + 1)[: len(pipe.row)]
     pipe.put(
         boundary=(rows >= first) & ((rows - first)[: (step - 1).bit_length()] == 0),
         so_far=Mux(pipe.last, pipe.total, rows << bits)[:LENGTH_BITS],

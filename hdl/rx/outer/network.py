@@ -3,7 +3,7 @@
 from amaranth import Cat, Const, Mux, Signal
 from amaranth.lib import data
 
-from hdl.parse.ethernet import FIRST_PAIR, holds_pair, pick_pair
+from hdl.parse.ethernet import FIRST_PAIR, by_place, holds_pair, pick_pair
 from hdl.parse.pipe import BeatPipe, at_least
 from hdl.registers.rx_tables import LOCAL_FIELDS, LOCALS
 from hdl.table.rows import row_layout
@@ -24,12 +24,15 @@ def network(pipe: BeatPipe) -> None:
 
     Gives `sound` (version and size hold), `at` (pair behind it), `tos`, `protocol`, `fragment`, `ip_end` (byte),
     `too_short` (the length has no room for the header), `source_0` .. `source_3`, `destination_0` .. (32 bits each, the
-    last is least significant), `seen_destination`.
+    last is least significant), `seen_destination` (the fixed part of the header is whole).
     """
     pairs = pipe.pair_words()
     for offset in range(FIXED_PAIRS):
         first, second = pick_pair(pipe, pairs, offset)
         pipe.put(**{f"first_{offset}": first, f"second_{offset}": second, f"holds_{offset}": holds_pair(pipe, offset)})
+    for offset in (4, 9):  # where the fixed part of the header ends
+        ends = [(4 * (FIRST_PAIR + tags + offset) + 2 - 1) % pipe.width + 1 for tags in range(3)]
+        pipe.put(**{f"whole_{offset}": by_place(pipe, [at_least(pipe.bytes, end) for end in ends])})
     pipe.step()
 
     v4, ip = pipe.ipv4, pipe.ipv4 | pipe.ipv6
@@ -53,7 +56,10 @@ def network(pipe: BeatPipe) -> None:
             else:
                 hit = Mux(v4, getattr(pipe, f"holds_{v4_at}"), getattr(pipe, f"holds_{v6_at + 3}"))
                 pipe.keep(hit, **{f"{name}_kept_{i}": Mux(v4, words[v4_at], words[v6_at + 3])})
-    pipe.sticky(seen_first=ip & pipe.holds_0, seen_destination=(v4 & pipe.holds_4) | (pipe.ipv6 & pipe.holds_9))
+    pipe.sticky(
+        seen_first=ip & pipe.holds_0,
+        seen_destination=(v4 & pipe.holds_4 & pipe.whole_4) | (pipe.ipv6 & pipe.holds_9 & pipe.whole_9),
+    )
     pipe.step()
 
     v4 = pipe.ipv4

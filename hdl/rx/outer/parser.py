@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.parse.ethernet import ethernet
-from hdl.parse.pipe import BeatPipe
+from hdl.parse.pipe import BeatPipe, at_least
 from hdl.registers.receive import Encapsulation, RxReason
-from hdl.rx.layouts import LONGEST, OuterFacts, SttChunk, rx_beat
+from hdl.rx.layouts import LENGTH_BITS, LONGEST, OuterFacts, SttChunk, rx_beat
 from hdl.rx.outer.chunks import chunk_marks, leave_chunks
 from hdl.rx.outer.network import LOCAL_WRITE, local, network
 from hdl.rx.outer.options import OPTION_WRITE, options
@@ -15,8 +15,9 @@ from hdl.rx.outer.sums import masks, sums
 from hdl.rx.outer.tunnel import ACK, ETHERNET_OVER_GRE, FIN_SYN_RST_ACK, STT_HEADER, first_of, kind, pairs_at, tunnel
 from hdl.stream.beat import wire_beat
 
-SMALLEST = 14
+SMALLEST, TAGGED = 14, 18  # bytes of a packet; of one with a tag
 TOTAL_BITS = 15
+ROW_BYTES_BITS = 17  # of the byte at which a row begins
 
 
 class OuterParse(wiring.Component):
@@ -55,7 +56,7 @@ class OuterParse(wiring.Component):
     def __init__(self, width: int):
         self.width = width
         self.latency = 16
-        self.facts_latency = 28 + (width // 2 - 1).bit_length()
+        self.facts_latency = 29 + (width // 2 - 1).bit_length()
         super().__init__(
             {
                 "i_valid": In(1),
@@ -92,7 +93,7 @@ class OuterParse(wiring.Component):
         self._reasons(pipe)
         leave_chunks(pipe, self)
         self._facts(pipe)
-        assert pipe.stage + 1 == self.facts_latency, f"latency of facts is {pipe.stage + 1}"
+        assert pipe.stage + 2 == self.facts_latency, f"latency of facts is {pipe.stage + 2}"  # a register on each side
         return m
 
     def _enter(self, m: Module) -> BeatPipe:
@@ -145,6 +146,8 @@ class OuterParse(wiring.Component):
             room=(pipe.ip_end - at_word)[:18],  # bytes behind the IP header, signed
             header_good=pipe.ipv6 | (pipe.sum_header == 0xFFFF),
             past_packet=pipe.ip_end > pipe.total,
+            headers_here=pipe.data_at <= pipe.total,
+            is_fragment=pipe.is_fragment & (pipe.ipv4 | (pipe.fragment_end <= pipe.total)),
             past_ip=pipe.end > pipe.ip_end,
             body_past=pipe.data_at > pipe.end,
             udp_length=pipe.h_1[16:],
@@ -172,6 +175,7 @@ class OuterParse(wiring.Component):
             beyond_total=pipe.fragment_end_at > pipe.h_1[16:],
             size_small=~pipe.data_size[16] & (pipe.data_size < STT_HEADER),
             offset_small=pipe.h_1[:16] < STT_HEADER,
+            size_giant=pipe.data_size[LENGTH_BITS:].any(),
         )
         pipe.step()
 
@@ -201,6 +205,7 @@ class OuterParse(wiring.Component):
         )
         stt_length = ~pipe.least_20 | (pipe.h_3[28:32] < 5) | pipe.body_past
         frame = first_of(
+            (pipe.size_giant, RxReason.OUTER_LENGTH),  # or OVERSIZE, as the verdict will say
             (~pipe.data_size.any(), RxReason.STT_EMPTY),
             (pipe.total_small | pipe.beyond_total, RxReason.STT_LENGTH),
             (Mux(pipe.stt_zero, pipe.size_small, pipe.offset_small), RxReason.STT_HEADER),
@@ -227,7 +232,12 @@ class OuterParse(wiring.Component):
                 (~pipe.terminated, RxReason.NOT_TERMINATED),
             ),
             tunnel_packet=tunnel_packet,
-            as_chunks=pipe.is_stt & pipe.terminated & sound & ~stt_length & (pipe.h_3[16:24] & FIN_SYN_RST_ACK == ACK),
+            as_chunks=pipe.is_stt
+            & pipe.terminated
+            & sound
+            & ~stt_length
+            & pipe.headers_here
+            & (pipe.h_3[16:24] & FIN_SYN_RST_ACK == ACK),
             late_length=pipe.past_packet,
         )
         pipe.step()
@@ -285,7 +295,7 @@ class OuterParse(wiring.Component):
             "has_sequence": pipe.is_gre & pipe.h_0[28],
             "options": Mux(pipe.is_geneve, pipe.digest ^ pipe.h_2[24:30], 0),
             "tos": pipe.tos,
-            "tagged": ~pipe.place[0],
+            "tagged": ~pipe.place[0] & at_least(pipe.total, TAGGED),
             "vid": pipe.vid,
             "zero": pipe.stt_zero,
             "alone": pipe.stt_zero & (pipe.h_1[16:] == pipe.data_size),
@@ -308,12 +318,13 @@ def count(pipe: BeatPipe) -> None:
     """Counted beat by beat: `ring_row` (of the packet's first beat), `end_row`, `row`, `total` (bytes so far)."""
     m = pipe.m
     rows = Signal(16)
-    total, row = pipe.state("total", TOTAL_BITS), pipe.state("row", 14)
+    total, row = pipe.state("total", TOTAL_BITS), pipe.state("row", ROW_BYTES_BITS - (pipe.width - 1).bit_length())
+    again = row.all()  # far behind the end of what may be taken: eight numbers, over and over
     words = pipe.words()
     with m.If(pipe.valid):
         m.d.sync += [
             rows.eq(rows + 1),
-            row.eq(Mux(pipe.first, 0, row + 1)),
+            row.eq(Mux(pipe.first, 0, Mux(again, row - 7, row + 1))),
             total.eq(Mux(pipe.first, pipe.bytes, Mux(total[-1], total, total + pipe.bytes))),
         ]
     end_row = pipe.state("end_row", 16)

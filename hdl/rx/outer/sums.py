@@ -53,6 +53,7 @@ def masks(pipe: BeatPipe) -> None:
             ).any()
             for word in words
         ),
+        data_known=pipe.is_stt & pipe.h_seen_3,  # before, the header's size is another packet's
         pseudo=pipe.protocol != GRE,
     )
     pipe.step()
@@ -68,7 +69,7 @@ def masks(pipe: BeatPipe) -> None:
         pipe.m.d.comb += signal.eq(bits)
         return signal
 
-    in_l4, in_data = from_on("at") & ~pipe.surely_ip, from_on("data") & ~pipe.surely_ip
+    in_l4, in_data = from_on("at") & ~pipe.surely_ip, from_on("data") & pipe.data_known.replicate(pipe.lanes)
     before_end = held("lanes", thermometer(pipe.end_lane, pipe.width))
     inside = held("inside", Cat(pipe.end_before | (pipe.end_here & bit) for bit in before_end))  # bytes before the end
     kept = Cat(Mux(inside[n], pipe.data[8 * n : 8 * n + 8], 0) for n in range(pipe.width))

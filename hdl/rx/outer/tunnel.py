@@ -53,7 +53,7 @@ def tunnel(pipe: BeatPipe) -> None:
     whole = ~pipe.fragment
     tcp, udp, gre = (protocol == number for number in (TCP, UDP, GRE))
     pipe.put(
-        known=pipe.ours & (pipe.h_seen_0 | (v4 & (gre | pipe.fragment))),
+        known=pipe.ours & (pipe.h_seen_0 | (pipe.protocol == GRE) | (v4 & pipe.fragment)),
         carried=v4 | (pipe.ip_end >= pipe.fragment_end),  # an IPv6 fragment header is whole
         gre=gre,
         udp=udp,
