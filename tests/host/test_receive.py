@@ -1,10 +1,8 @@
 """`tunnelnic receive`: what it writes, what it says, and with which exit code."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -367,8 +365,7 @@ class TestBadInput:
 def test_the_driver_is_told_what_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """`program` leaves the rows to the driver."""
     told: list[object] = []
-    driver = SimpleNamespace(program=lambda card, settings: told.extend((card, settings)))
-    monkeypatch.setitem(sys.modules, "driver.receive", driver)
+    monkeypatch.setattr("driver.receive.program", lambda card, settings: told.extend((card, settings)))
     monkeypatch.setattr(Config, "driver_receive", lambda config: config.uplink.slow_path, raising=False)
     card, config = FakeReceiver(PRESETS["10g"]), parse_config(CONFIG)
     receive_simulation.program(card, config)
