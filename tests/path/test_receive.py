@@ -22,7 +22,7 @@ from tests.support.receivers import KNOWN, far_end
 
 MAC = bytes.fromhex("52540000bb01")  # to whom the frames' builders write
 CAPTURES = Path(__file__).parents[1] / "captures"
-WIDTHS = [8, pytest.param(64, marks=pytest.mark.full)]
+WIDTHS = (8, 64)
 CONFIGS = {8: PRESETS["10g"], 64: PRESETS["100g"]}
 PAUSES = {
     "line-rate": {},
