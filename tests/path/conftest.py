@@ -6,6 +6,7 @@ import pytest
 
 from hdl.config import PRESETS, NicConfig
 from sim.card.card import VirtualCard
+from sim.card.receive import VirtualReceiver
 
 CONFIGS: dict[int, NicConfig] = {
     8: PRESETS["10g"],
@@ -22,6 +23,21 @@ def cards() -> Iterator[dict[int, VirtualCard]]:
     class Cards(dict[int, VirtualCard]):
         def __missing__(self, width: int) -> VirtualCard:
             self[width] = VirtualCard(CONFIGS[width])
+            return self[width]
+
+    opened = Cards()
+    yield opened
+    for card in opened.values():
+        card.close()
+
+
+@pytest.fixture(scope="session")
+def receivers() -> Iterator[dict[int, VirtualReceiver]]:
+    """The same for receiving."""
+
+    class Cards(dict[int, VirtualReceiver]):
+        def __missing__(self, width: int) -> VirtualReceiver:
+            self[width] = VirtualReceiver(CONFIGS[width])
             return self[width]
 
     opened = Cards()

@@ -15,6 +15,7 @@ from sim.model.receive.card import ReceiveCard, ReceiveSettings
 from sim.model.receive.delivery import Delivery
 
 UNKNOWN = {"drop": "drop", "flood": "flood", "slow_path": "slow"}
+MACS = 2 * 12  # hex digits of both MAC addresses
 SHORTEST = 60  # bytes of a packet on the wire
 
 Facts = tuple[Any, ...]
@@ -98,11 +99,11 @@ def of_card(one: CardDelivery) -> Facts:
 
 
 def flows(found: Sequence[Facts]) -> dict[Any, list[Facts]]:
-    """By vports and hash: within one, order counts."""
+    """By vports, MAC addresses and hash: within one, order counts."""
     by_flow: dict[Any, list[Facts]] = defaultdict(list)
     for one in found:
-        by_flow[one[1], None if one[7] else one[9]].append(one)
-    for (_, number), group in by_flow.items():
+        by_flow[one[1], one[0][:MACS], None if one[7] else one[9]].append(one)
+    for (_, _, number), group in by_flow.items():
         if not number:  # no flow: frames without an IP header come from two engines
             group.sort(key=repr)
     return by_flow

@@ -5,8 +5,6 @@ from random import Random
 
 import pytest
 
-from hdl.config import PRESETS
-from sim.card.receive import VirtualReceiver
 from sim.model.card import Card
 from sim.model.coalesce.coalescer import Limits
 from sim.model.network import Network
@@ -23,25 +21,11 @@ from tests.support.receivers import KNOWN, far_end
 MAC = bytes.fromhex("52540000bb01")  # to whom the frames' builders write
 CAPTURES = Path(__file__).parents[1] / "captures"
 WIDTHS = (8, 64)
-CONFIGS = {8: PRESETS["10g"], 64: PRESETS["100g"]}
 PAUSES = {
     "line-rate": {},
     "input-pauses": {"line_rate": False, "input_pause": 0.3},
     "host-pauses": {"line_rate": False, "place_pause": 0.3, "delivery_pause": 0.6},
 }
-
-
-@pytest.fixture(scope="module")
-def receivers():
-    class Cards(dict):
-        def __missing__(self, width):
-            self[width] = VirtualReceiver(CONFIGS[width])
-            return self[width]
-
-    opened = Cards()
-    yield opened
-    for card in opened.values():
-        card.close()
 
 
 def settings(network: Network) -> ReceiveSettings:
