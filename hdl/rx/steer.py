@@ -18,10 +18,9 @@ from hdl.registers.rx_tables import (
 from hdl.registers.tables import VPORTS
 from hdl.rx.layouts import Completion, Delivery
 from hdl.rx.rows import GROUP_ROW, INDIRECTION_ROW, RX_TABLE_WRITE, SETTINGS_ROW, VPORT_ROW
-from hdl.rx.terminate import PROBES
 from hdl.stream.paced_fifo import PACE
 from hdl.stream.pipe import Pipe
-from hdl.table.exact import ExactMatch
+from hdl.table.exact import PROBES, ExactMatch
 from hdl.table.lookup import Lookup
 from hdl.table.memory import table_memory
 

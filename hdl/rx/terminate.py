@@ -19,12 +19,9 @@ from hdl.rx.layouts import OuterFacts, Termination
 from hdl.rx.rows import ENTRY_ROW, RX_TABLE_WRITE, SETTINGS_ROW, UPLINK_ROW
 from hdl.stream.paced_fifo import PACE
 from hdl.stream.pipe import Pipe
-from hdl.table.exact import ExactMatch
+from hdl.table.exact import PROBES, ExactMatch
 from hdl.table.lookup import Lookup
 from hdl.table.memory import table_memory
-
-# ways of an exact-match table that are read one after the other, by bytes a beat
-PROBES = {8: 4, 16: 2, 32: 2, 64: 1}
 
 ANSWER = data.StructLayout(
     {"reason": RX_REASON_BITS, "vnet": VNET_BITS, "entry": ENTRY_BITS, "uniform": 1, "nvgre": 1, "tunnelled": 1}

@@ -3,6 +3,7 @@
 from amaranth import Module, Signal
 
 from hdl.stream.fifo import BlockRamFifo, Fifo
+from hdl.stream.folded_fifo import FOLDS, FoldedFifo
 
 PACE = {8: 6, 16: 3, 32: 2, 64: 1}
 """Bytes a beat to cycles from one packet's record to the next's at least: a packet with its gap takes longer."""
@@ -54,6 +55,14 @@ class PacedFifo(BlockRamFifo):
         return m
 
 
-def record_fifo(width: int, **parameters) -> Fifo | PacedFifo:
-    """The FIFO for records, one a packet or less, of a path of `width` bytes a beat."""
-    return PacedFifo(**parameters) if width == 8 else Fifo(**parameters)
+def record_fifo(width: int, *, paced: bool = False, depth: int, **parameters) -> BlockRamFifo:
+    """The FIFO for records, one a packet or less, of a path of `width` bytes a beat.
+
+    `paced`: what writes it keeps to `PACE`, so that at 8 bytes a beat it may be folded: a quarter of the entries, in a
+    quarter of the block RAMs.
+    """
+    if width != 8:
+        return Fifo(depth=depth, **parameters)
+    if paced:
+        return FoldedFifo(depth=max(depth // FOLDS, 32), **parameters)
+    return PacedFifo(depth=depth, **parameters)

@@ -8,6 +8,9 @@ from hdl.registers.exact import ExactTable
 from hdl.stream.pipe import Pipe
 from hdl.table.rows import TABLE_MEMORY, row_layout
 
+PROBES = {8: 4, 16: 2, 32: 2, 64: 1}
+"""Ways that are read one after the other, by bytes a beat: keys come no faster (see `PACE`)."""
+
 
 class ExactMatch(wiring.Component):
     """A key to a value.

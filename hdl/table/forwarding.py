@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.registers.tables import EXACT_TABLE, PROFILE_ROWS, TUNNEL_ROWS, VNETS, VPORT_BITS, VPORTS, Table
 from hdl.stream.paced_fifo import record_fifo
 from hdl.stream.pipe import Pipe
-from hdl.table.exact import ExactMatch
+from hdl.table.exact import PROBES, ExactMatch
 from hdl.table.memory import table_memory
 from hdl.table.rows import EXACT_ROW, PROFILE_ROW, ROUTE_ROW, TUNNEL_ROW, VPORT_ROW, table_write
 
@@ -42,13 +42,14 @@ class ForwardingTables(wiring.Component):
 
     Ports: streams `request` and `response`; `table` (whole rows) and `hold`, from `TableWriter`: no lookup begins while
     `hold` is 1, and those under way are over `latency` cycles later.
-    Latency: 18 cycles. Throughput: one lookup a cycle. Back-pressure: on `response`, holds `request`.
+    Latency: `latency` cycles and those of the queue behind. Throughput: a request every `PACE[width]` cycles, which the
+    user sees to. Back-pressure: on `response`, holds `request`.
     """
-
-    latency = 14
 
     def __init__(self, *, width: int, depth: int = 64):
         self.width, self.depth = width, depth
+        self.exact = ExactMatch(EXACT_TABLE, probes=PROBES[width])
+        self.latency = self.exact.latency + 8
         super().__init__(
             {
                 "request": In(stream.Signature(RouteRequest)),
@@ -73,7 +74,7 @@ class ForwardingTables(wiring.Component):
         pipe.put(known_vport=vport.valid, vnet=vport.vnet)
         pipe.step()
 
-        m.submodules.exact = exact = ExactMatch(EXACT_TABLE)
+        m.submodules.exact = exact = self.exact
         m.d.comb += [
             exact.valid.eq(pipe.valid),
             exact.key.vnet.eq(pipe.vnet),
@@ -104,7 +105,9 @@ class ForwardingTables(wiring.Component):
         pipe.step()
 
         assert pipe.cycles == self.latency
-        m.submodules.answers = answers = record_fifo(self.width, shape=Route, depth=self.depth, margin=pipe.cycles + 6)
+        m.submodules.answers = answers = record_fifo(
+            self.width, shape=Route, depth=self.depth, margin=pipe.cycles + 6, paced=True
+        )
         m.d.comb += [
             self.request.ready.eq(answers.space & ~self.hold),
             answers.write.eq(pipe.valid),

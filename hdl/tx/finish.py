@@ -31,9 +31,9 @@ class Finisher(wiring.Component):
     checksum is complete sums to the complement of its pseudo-header, so the outer sum never looks at the payload again.
 
     Ports: streams `piece`, `frame` (one for each frame), `sum` (one for each piece with payload that is not dropped),
-    `total` (one for each frame with `whole_sum`); `go` (room for `latency` + 2 records); valid-only records; `events`
-    for the counters; `sequence_*`: the driver sets a tunnel's next GRE sequence number. Latency: `latency` cycles.
-    Throughput: one packet a cycle.
+    `total` (one for each frame with `whole_sum`); `go` (room for `latency` + 2 records); valid-only records; `reason`
+    and `events` for the counters; `sequence_*`: the driver sets a tunnel's next GRE sequence number.
+    Latency: `latency` cycles. Throughput: one packet a cycle.
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ class Finisher(wiring.Component):
                 "header": Out(HeaderRecord),
                 "payload_valid": Out(1),
                 "payload": Out(PayloadRecord),
+                "reason": Out(DropReason),
                 "events": Out(COUNTERS),
                 "sequence_write": In(1),
                 "sequence_row": In(TUNNEL_BITS),
@@ -282,11 +283,10 @@ class Finisher(wiring.Component):
     def _count(self, m, p):
         f, n = p.f, p.n
         sent = p.valid & p.alive & n.last
-        for reason in DropReason:
-            if reason is not DropReason.NONE:
-                # a wrong length is found by the planner in the headers, or by the summer in the payload
-                found = ~p.dropped & p.error & n.last if reason is DropReason.BAD_LENGTH else 0
-                m.d.sync += self.events[reason].eq(p.valid & ((f.reason == reason) | found))
+        # a wrong length is found by the planner in the headers, or by the summer in the payload
+        wrong = ~p.dropped & p.error & n.last
+        reason = Mux(wrong, DropReason.BAD_LENGTH, f.reason)
+        m.d.sync += self.reason.eq(gate(p.valid, reason))
         m.d.sync += [
             self.events[TxCounter.FRAMES_SENT].eq(sent),
             self.events[TxCounter.PACKETS_OUT].eq(p.valid & p.alive),

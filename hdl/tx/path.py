@@ -92,21 +92,24 @@ class TxPath(wiring.Component):
         m.submodules.counters = counters = Counters()
 
         # -- queues
-        m.submodules.contexts = contexts = record_fifo(width, shape=FrameContext, depth=depth, margin=parse_margin)
-        m.submodules.requests = requests = record_fifo(width, shape=RouteRequest, depth=depth, margin=parse_margin)
+        def queue(name: str, shape, margin: int, *, paced: bool = False):
+            m.submodules[name] = fifo = record_fifo(width, shape=shape, depth=depth, margin=margin, paced=paced)
+            return fifo
+
+        contexts = queue("contexts", FrameContext, parse_margin)
+        requests = queue("requests", RouteRequest, parse_margin)
         m.submodules.beats = beats = CreditFifo(shape=payload_beat(width), depth=depth, margin=parse_margin)
-        m.submodules.plans = plans = record_fifo(width, shape=Plan, depth=depth, margin=plan.latency + 6)
-        m.submodules.frames = frames = record_fifo(width, shape=FramePlan, depth=depth, margin=plan.latency + 6)
-        m.submodules.constants = constants = record_fifo(width, shape=OuterConstants, depth=depth, margin=8)
-        m.submodules.cuts = cuts = record_fifo(width, shape=CutPlan, depth=depth, margin=cut.latency + 6)
-        m.submodules.pieces = pieces = record_fifo(width, shape=Piece, depth=depth, margin=cut.latency + 6)
-        m.submodules.sums = sums = record_fifo(width, shape=PieceSum, depth=depth, margin=summer.latency + 6)
-        m.submodules.totals = totals = record_fifo(width, shape=16, depth=depth, margin=summer.latency + 6)
-        m.submodules.outers = outers = record_fifo(width, shape=OuterPacket, depth=depth, margin=finish.latency + 6)
-        m.submodules.headers = headers = record_fifo(width, shape=HeaderRecord, depth=depth, margin=finish.latency + 6)
-        m.submodules.payloads = payloads = record_fifo(
-            width, shape=PayloadRecord, depth=depth, margin=finish.latency + 6
-        )
+        # frames are planned, and packets finished, at the pace at which their records leave the queues in front
+        plans = queue("plans", Plan, plan.latency + 6, paced=True)
+        frames = queue("frames", FramePlan, plan.latency + 6, paced=True)
+        constants = queue("constants", OuterConstants, 8, paced=True)
+        cuts = queue("cuts", CutPlan, cut.latency + 6)
+        pieces = queue("pieces", Piece, cut.latency + 6)
+        sums = queue("sums", PieceSum, summer.latency + 6)
+        totals = queue("totals", 16, summer.latency + 6)
+        outers = queue("outers", OuterPacket, finish.latency + 6, paced=True)
+        headers = queue("headers", HeaderRecord, finish.latency + 6, paced=True)
+        payloads = queue("payloads", PayloadRecord, finish.latency + 6)
 
         # -- host to queues
         wiring.connect(m, wiring.flipped(self.i), guard.i)
@@ -196,6 +199,7 @@ class TxPath(wiring.Component):
 
         # -- account
         m.d.comb += [
+            counters.reason.eq(finish.reason),
             counters.events.eq(finish.events),
             counters.events[TxCounter.FRAMES_IN].eq(guard.o_valid & guard.o.first),
             counters.select.eq(self.counter.select),
