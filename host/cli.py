@@ -226,8 +226,17 @@ def bench_rx(
         ),
     ] = None,
     packets: Annotated[int, typer.Option(min=1000, help="Packets to measure over, after warm-up.")] = 100_000,
+    shard: Annotated[
+        str, typer.Option(help="Only the K-th of N equal parts of all rows, for several machines.", metavar="K/N")
+    ] = "1/1",
+    merge: Annotated[
+        list[Path] | None, typer.Option(help="Measure nothing: take the rows of these JSON files.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """Measure the receive path: a saturated wire, tables full and contexts open, packets of every size; takes hours."""
+    """Measure the receive path: a saturated wire, tables full and contexts open, packets of every size; takes hours.
+
+    Several machines, or evenings, share it with --shard; --merge puts their JSON files together.
+    """
     from host import bench, saturate
     from host.encapsulations import all_tunnels
     from host.link import open_receiver, several
@@ -239,13 +248,13 @@ def bench_rx(
     as_json = json_file == Path("-")
     if json_file is not None and not as_json:
         check_folder(json_file)
-    rows = []
-    for name in presets:
+    part, rows = saturate.shard(shard), saturate.merged(merge or [])
+    for name in [] if merge else presets:
         nic = named(name)
         with progress_bar("bench", patience=0) as progress:
             progress(0, 1, f"compiling {name}")
             with several(open_receiver, nic) as cards:
-                rows += saturate.saturate(cards, encapsulations, size or saturate.SIZES, packets, progress)
+                rows += saturate.saturate(cards, encapsulations, size or saturate.SIZES, packets, progress, part)
     if json_file is not None and not as_json:
         report.write_json(json_file, {"rows": rows})
     report.show({"rows": rows}, saturate.table(rows), as_json=as_json)

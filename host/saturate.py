@@ -12,9 +12,11 @@ another EtherType. What is counted is what the card was too slow for (`overruns`
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from itertools import zip_longest
+from pathlib import Path
 from random import Random
 from struct import pack
 from typing import Any
@@ -23,7 +25,7 @@ from rich.table import Table
 
 from driver import receive
 from driver.receive import Receive, Terminate, Vport
-from hdl.config import NicConfig
+from hdl.config import PRESETS, NicConfig
 from hdl.registers import tables
 from hdl.registers.rx_tables import ENTRIES, LOCALS
 from host import wire
@@ -223,16 +225,55 @@ def sizes_of(name: str, sizes: Sequence[int]) -> list[int]:
     return [size for size in sizes if size >= smallest(None if values is None else tunnels_of(values)[0])]
 
 
+Shard = tuple[int, int]
+"""Which of how many parts of the work, from 1 on."""
+
+
+def shard(text: str) -> Shard:
+    """`2/5` as (2, 5). Raises UserError."""
+    try:
+        part, parts = map(int, text.split("/"))
+    except ValueError:
+        part = parts = 0
+    if not 1 <= part <= parts:
+        raise UserError(f"--shard is {text!r}; it must be K/N, 1 <= K <= N: one part of N, 2/5 say")
+    return part, parts
+
+
 def saturate(
-    cards: Sequence[Any], names: Sequence[str], sizes: Sequence[int], number: int, progress: Advance
+    cards: Sequence[Any],
+    names: Sequence[str],
+    sizes: Sequence[int],
+    number: int,
+    progress: Advance,
+    part: Shard = (1, 1),
 ) -> list[Row]:
-    """A row for each encapsulation and size, on cards of one preset."""
+    """A row for each encapsulation and size, on cards of one preset; or a part of these rows, evenly taken."""
     jobs = [
         (f"{cards[0].config.name} {name}, {size} bytes", measure(name, size, number))
         for name in names
         for size in sizes_of(name, sizes)
     ]
-    return spread(cards, jobs, progress)
+    return spread(cards, jobs[part[0] - 1 :: part[1]], progress)
+
+
+def merged(files: Sequence[Path]) -> list[Row]:
+    """The rows of several runs, each once, in the order in which one run has them. Raises UserError.
+
+    Of two with the same preset, encapsulation and size the one that lost something counts.
+    """
+    found: dict[tuple[str, str, int], Row] = {}
+    for file in files:
+        try:
+            rows = json.loads(file.read_text())["rows"]
+            for row in rows:
+                key = row["preset"], row["encapsulation"], row["wire_bytes"]
+                if key not in found or keeps_up(found[key]):
+                    found[key] = row
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file} is no JSON of `bench rx`: {error}") from error
+    presets, names = list(PRESETS), list(all_tunnels())
+    return [found[key] for key in sorted(found, key=lambda key: (presets.index(key[0]), names.index(key[1]), key[2]))]
 
 
 def keeps_up(row: Row) -> bool:

@@ -67,3 +67,38 @@ def test_command(run: Run, fake_receiver: type[FakeReceiver], tmp_path: Path) ->
     fake_receiver.too_slow = staticmethod(lambda number, times: number == 5)
     ran = run(*words)
     assert ran.code == 1 and "128: 1" in ran.out
+
+
+def test_shards(run: Run, fake_receiver: type[FakeReceiver], tmp_path: Path) -> None:
+    """All rows come once, and merged they are what one run shows."""
+    words: tuple[str | int, ...] = ("bench", "rx", "--preset", "10g")
+    words += ("--encapsulation", "gre ipv4", "--encapsulation", "plain")
+    words += tuple(word for size in (64, 80, 100, 128, 256) for word in ("--size", size))
+    assert run(*words, "--json", tmp_path / "all.json").code == 0
+    files = []
+    for part in (1, 2, 3):
+        files.append(tmp_path / f"{part}.json")
+        assert run(*words, "--shard", f"{part}/3", "--json", files[-1]).code == 0
+
+    def rows(path: Path) -> list[dict[str, object]]:
+        return [
+            {name: value for name, value in row.items() if name != "simulation_cycles_per_second"}
+            for row in json.loads(path.read_text())["rows"]
+        ]
+
+    assert sum(len(rows(file)) for file in files) == len(rows(tmp_path / "all.json")) == 10
+    merging = [word for file in files for word in ("--merge", file)]
+    ran = run("bench", "rx", *merging, "--json", tmp_path / "merged.json")
+    assert ran.code == 0 and "none" in ran.out, ran.err
+    key = ("encapsulation", "wire_bytes")
+
+    def ordered(path: Path) -> list[dict[str, object]]:
+        return sorted(rows(path), key=lambda row: [str(row[name]) for name in key])
+
+    assert ordered(tmp_path / "merged.json") == ordered(tmp_path / "all.json")
+
+
+@pytest.mark.parametrize("words", [("--shard", "0/3"), ("--shard", "4/3"), ("--shard", "x"), ("--merge", "absent")])
+def test_shards_that_are_none(run: Run, words: tuple[str, ...]) -> None:
+    ran = run("bench", "rx", "--preset", "10g", *words)
+    assert ran.code == 2 and len(ran.err.splitlines()) == 1, ran.err
