@@ -19,6 +19,7 @@ class NicConfig:
     receive_ring_bytes : ring of arriving packets, bytes; likewise
     header_rows : rows of the header ring, each `width` bytes
     queue_depth : entries of the queues between blocks; more than the path's latency in cycles
+    vport_queue : frames of a vport that may wait for their turn; behind them the host keeps its own queue
     contexts : frames that may be open on receive, of each kind: STT frames, and coalesced TCP flows
     """
 
@@ -30,12 +31,13 @@ class NicConfig:
     receive_ring_bytes: int = 16 * 1024
     header_rows: int = 512
     queue_depth: int = 512
+    vport_queue: int = 8
     contexts: int = 64
 
     def __post_init__(self) -> None:
         if self.width not in WIDTHS:
             raise ValueError(f"width is {self.width} bytes a beat; it must be one of {WIDTHS}")
-        for field in ("ring_bytes", "receive_ring_bytes", "header_rows", "queue_depth", "contexts"):
+        for field in ("ring_bytes", "receive_ring_bytes", "header_rows", "queue_depth", "vport_queue", "contexts"):
             value = getattr(self, field)
             if value <= 0 or value & (value - 1):
                 raise ValueError(f"{field} is {value}; it must be a power of two")
@@ -44,6 +46,8 @@ class NicConfig:
                 raise ValueError(f"{field} is {getattr(self, field)}; a jumbo packet needs at least 16384")
         if self.queue_depth < 128:
             raise ValueError(f"queue_depth is {self.queue_depth}; it must be at least 128, the latency of the path")
+        if self.vport_queue < 4:
+            raise ValueError(f"vport_queue is {self.vport_queue}; it must be at least 4")
         if self.header_rows * self.width < 4096:
             raise ValueError(f"header_rows is {self.header_rows}; the header ring must hold at least 4096 bytes")
         if self.clock_hz * self.width * 8 < self.line_bps:
@@ -75,6 +79,6 @@ PRESETS = {
         NicConfig(name="ecp5-1g", width=8, clock_hz=125_000_000, line_bps=1_000_000_000),
         NicConfig(name="10g", width=8, clock_hz=156_250_000, line_bps=10_000_000_000),
         NicConfig(name="25g", width=16, clock_hz=195_312_500, line_bps=25_000_000_000),
-        NicConfig(name="100g", width=64, clock_hz=250_000_000, line_bps=100_000_000_000, contexts=256),
+        NicConfig(name="100g", width=64, clock_hz=250_000_000, line_bps=100_000_000_000, vport_queue=32, contexts=256),
     )
 }

@@ -6,18 +6,18 @@ from amaranth.lib.wiring import Out
 
 from hdl.config import NicConfig
 from hdl.rx.path import RxPath
-from hdl.tx.path import TxPath
+from hdl.tx.side import TxSide
 
 
 class Nic(wiring.Component):
-    """Transmit and receive path of one uplink.
+    """Transmit side and receive path of one uplink.
 
     ::
 
-        host ── tx.i ──────────────────> [ TxPath ] ── tx.o ──> wire
+        host ── tx.descriptor, tx.i ───> [ TxSide ] ── tx.o ──> wire
         host <── rx.place, rx.delivery ── [ RxPath ] <── rx.i ── wire
 
-    Ports: `tx` and `rx`, those of `TxPath` and `RxPath`. The two share nothing but the clock.
+    Ports: `tx` and `rx`, those of `TxSide` and `RxPath`. The two share nothing but the clock.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ class Nic(wiring.Component):
     """
 
     def __init__(self, config: NicConfig):
-        self.tx_path, self.rx_path = TxPath(config), RxPath(config)
-        super().__init__({"tx": Out(self.tx_path.signature), "rx": Out(self.rx_path.signature)})
+        self.tx_side, self.rx_path = TxSide(config), RxPath(config)
+        super().__init__({"tx": Out(self.tx_side.signature), "rx": Out(self.rx_path.signature)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.tx = self.tx_path
+        m.submodules.tx = self.tx_side
         m.submodules.rx = self.rx_path
-        wiring.connect(m, wiring.flipped(self.tx), self.tx_path)
+        wiring.connect(m, wiring.flipped(self.tx), self.tx_side)
         wiring.connect(m, wiring.flipped(self.rx), self.rx_path)
         return m

@@ -109,7 +109,7 @@ def turns(packets: Sequence[OnWire]) -> list[OnWire]:
     by_frame: dict[int, list[OnWire]] = {}
     for packet in packets:
         by_frame.setdefault(packet.frame, []).append(packet)
-    frames = list(by_frame.values())
+    frames = [by_frame[number] for number in sorted(by_frame)]
     groups = [frames[at : at + INTERLEAVED] for at in range(0, len(frames), INTERLEAVED)]
     return [packet for group in groups for turn in zip_longest(*group) for packet in turn if packet is not None]
 

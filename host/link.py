@@ -158,13 +158,16 @@ class Link:
         """Frames of one size each, the next one always waiting. Raises Mismatch if one does not get out."""
         self.near.reset()
         tables.program(self.near, config.driver_network(), self.nic.width)
-        found = self.near.transmit(frames).packets
+        result = self.near.transmit(frames)
+        found = result.packets
         first = frames[0]
         each = len(Card(config.model_network()).transmit(first.data, vport=first.vport, gso_size=first.gso_size))
         if len(found) != each * len(frames) or not found:
             raise Mismatch(f"{len(frames)} frames became {len(found)} packets, not {each * len(frames)}")
         start = found[0].start_ns
-        packets = [OnWire(packet.data, packet.start_ns - start, at // each) for at, packet in enumerate(found)]
+        packets = [
+            OnWire(packet.data, packet.start_ns - start, result.order[at // each]) for at, packet in enumerate(found)
+        ]
         return Sent(frames, packets, Ledger(frames).payload)
 
     def receive(self, config: Config, sent: Sent, packets: Sequence[OnWire], card: int = FAR) -> Arrived:

@@ -53,7 +53,11 @@ def open_card(config: NicConfig, trace: Path | None = None, *, show: bool = True
 
 @dataclass(frozen=True)
 class Run:
-    """What became of some frames. `counters` are the card's, `seconds` those of the machine that ran the simulation."""
+    """What became of some frames.
+
+    `frames` are in the order of the card's turns, `counters` the card's, `seconds` those of the machine that ran the
+    simulation.
+    """
 
     config: NicConfig
     frames: Sequence[Frame]
@@ -101,4 +105,5 @@ def transmit(card: VirtualCard, config: NicConfig, network: Network, frames: Seq
     card.reset()
     tables.program(card, network, config.width)
     result = card.transmit(frames, progress=progress)
-    return Run(config, frames, result.packets, counters.read(card), result.cycles, result.seconds, result.underruns)
+    sent = [frames[number] for number in result.order]
+    return Run(config, sent, result.packets, counters.read(card), result.cycles, result.seconds, result.underruns)

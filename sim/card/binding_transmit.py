@@ -1,6 +1,6 @@
 """The C interface of the transmitting card: transmit.cpp, host.h and mac.h."""
 
-from ctypes import POINTER, Structure, byref, c_uint64
+from ctypes import POINTER, Structure, byref, c_uint32, c_uint64, c_void_p
 from struct import Struct
 
 from sim.card.binding import KEPT, PUSHED, Library, words
@@ -12,7 +12,7 @@ PACKET = Struct("=5Q")  # offset of its data, bytes, start in ticks, first cycle
 class Options(Structure):
     """`CardOptions`."""
 
-    _fields_ = words("input_pause", "output_pause", "seed", "fifo_bytes", "record")
+    _fields_ = words("input_pause", "output_pause", "seed", "fifo_bytes", "record", "places", "quantum")
 
 
 class State(Structure):
@@ -20,7 +20,8 @@ class State(Structure):
 
     _fields_ = words(
         *("cycle", "frames_in", "bytes_in", "packets", "bytes_out", "line_bytes", "busy_ticks"),
-        *("underruns", "malformed", "unstable", "frames_waiting", "taken_of_frame", "inside", "given_of_packet"),
+        *("underruns", "malformed", "unstable", "wrong_turns", "frames_waiting", "taken_of_frame"),
+        *("inside", "given_of_packet"),
         *("i_valid", "i_ready", "o_valid", "o_ready"),
     )
 
@@ -31,6 +32,7 @@ class TransmitLibrary(Library):
         ("card_push", None, PUSHED),
         ("card_finish", None, []),
         ("card_packets", c_uint64, KEPT),
+        ("card_order", c_uint64, [POINTER(c_void_p)]),
         ("card_forget_packets", None, []),
         ("card_state", None, [POINTER(State)]),
     )
@@ -48,6 +50,12 @@ class TransmitLibrary(Library):
     def packets(self) -> tuple[bytes, bytes]:
         """A PACKET for each packet kept, and their data; the card forgets them."""
         return self._kept(self._c.card_packets, self._c.card_forget_packets, PACKET.size)
+
+    def order(self) -> list[int]:
+        """Numbers of the frames pushed, in the order in which the card asked for them."""
+        numbers = c_void_p()
+        count = self._c.card_order(self._card, byref(numbers))
+        return list((c_uint32 * count).from_address(numbers.value)) if count and numbers.value else []
 
     def state(self) -> State:
         state = State()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hdl.config import NicConfig
-from hdl.registers.counters import COUNTERS, DropReason, TxCounter
+from hdl.registers.counters import COUNTERS, MAXIMUM_FRAME, DropReason, TxCounter
+from hdl.stream.beat import FRAME_LENGTH_BITS
 from sim.card.base import CHUNK, PATIENCE, SETTLE, Card, CardError, CardHang, Progress, chance
 from sim.card.binding import Status
 from sim.card.binding_transmit import FRAME_HEAD, PACKET, Options, State, TransmitLibrary
@@ -16,12 +17,16 @@ from sim.card.traffic import Frame, Measurement, Packet, Result
 
 
 class VirtualCard(Card[TransmitLibrary]):
-    """The transmit path's RTL, compiled, between a host that always has frames and a MAC at line rate.
+    """The transmit side's RTL, compiled, between a host that always has frames and a MAC at line rate.
 
     ::
 
-        transmit ──> host memory ── i ──> [ RTL ] ── o ──> MAC (FIFO of `mac_fifo` bytes) ──> packets, times
-        write_row ─────────────────────────> │ │ <───────────────────────────────────────────── read_counter
+        transmit ──> host memory ── descriptor, i ──> [ RTL ] ── o ──> MAC (FIFO of `mac_fifo` bytes) ──> packets, times
+                          ^────────── turn ───────────┘ │ │
+        write_row ──────────────────────────────────────┘ └──────────> read_counter
+
+    Each vport's frames leave in their order; whose turn it is, the card says. The host offers descriptors as the card has
+    room for them, a vport's own room for each.
 
     It has the methods of the driver's transport (`write_row`, `read_counter`). The first card of a configuration is
     compiled, which takes from seconds to a minute; later ones come from a cache.
@@ -32,7 +37,7 @@ class VirtualCard(Card[TransmitLibrary]):
     ----------
     config : width, clock and line rate
     trace : write a waveform (VCD) of every signal here; slow
-    component : hardware to run, with the ports of `hdl.tx.path.TxPath`; default is that of `config`
+    component : hardware to run, with the ports of `hdl.tx.side.TxSide`; default is that of `config`
     mac_fifo : line time, in bytes, that the MAC takes ahead before it is no longer ready
 
     Raises BuildError if the card cannot be compiled.
@@ -54,6 +59,7 @@ class VirtualCard(Card[TransmitLibrary]):
         output_pause: float = 0.0,
         wire: bool = True,
         seed: int = 0,
+        quantum: int = MAXIMUM_FRAME,
         progress: Progress | None = None,
     ) -> Result:
         """Gives frames to the card and runs it until it has sent what they become.
@@ -63,22 +69,24 @@ class VirtualCard(Card[TransmitLibrary]):
         input_pause, output_pause : chance that the host, or the MAC, makes a pause in a cycle
         wire : the MAC sends at line rate; otherwise it takes all that comes
         seed : of the pauses
+        quantum : bytes that a vport may send at a turn
         progress : called with frames taken and frames given
 
         Raises CardHang if the card stops with work left, CardError if it breaks a rule of its interfaces.
         """
         frames = list(frames)
-        self._configure(input_pause, output_pause, wire=wire, seed=seed, record=True)
+        self._configure(input_pause, output_pause, wire=wire, seed=seed, quantum=quantum, record=True)
         before, began = self._library.state(), time.perf_counter()
         self._push(frames, loop=False)
         self._drain(before.frames_in, len(frames), progress)
         wire_time = self._between(before, self._library.state(), time.perf_counter() - began)
+        order = self._library.order()
         heads, data = self._library.packets()
         packets = [
             Packet(data[offset : offset + size], start * self._tick_ns, first, last)
             for offset, size, start, first, last in PACKET.iter_unpack(heads)
         ]
-        return Result(packets=packets, wire=wire_time)
+        return Result(packets=packets, order=order, wire=wire_time)
 
     def measure(
         self, frames: Iterable[Frame], *, warm_up_cycles: int, cycles: int, progress: Progress | None = None
@@ -96,7 +104,7 @@ class VirtualCard(Card[TransmitLibrary]):
         frames = list(frames)
         if not frames:
             raise ValueError("there are no frames to measure with")
-        self._configure(0, 0, wire=True, seed=0, record=False)
+        self._configure(0, 0, wire=True, seed=0, quantum=MAXIMUM_FRAME, record=False)
         self._push(frames, loop=True)
         self._run(warm_up_cycles)
         before, began, left = self._library.state(), time.perf_counter(), cycles
@@ -111,7 +119,11 @@ class VirtualCard(Card[TransmitLibrary]):
         self._drain(0, 0, None)
         return measurement
 
-    def _configure(self, input_pause: float, output_pause: float, *, wire: bool, seed: int, record: bool) -> None:
+    def _configure(
+        self, input_pause: float, output_pause: float, *, wire: bool, seed: int, quantum: int, record: bool
+    ) -> None:
+        if not 1 <= quantum < 1 << FRAME_LENGTH_BITS:
+            raise ValueError(f"quantum is {quantum} bytes; it must be 1 to {(1 << FRAME_LENGTH_BITS) - 1}")
         self._library.configure(
             Options(
                 chance("input_pause", input_pause),
@@ -119,6 +131,8 @@ class VirtualCard(Card[TransmitLibrary]):
                 seed & (1 << 63) - 1,
                 self.mac_fifo if wire else 0,
                 record,
+                self.config.vport_queue,
+                quantum,
             )
         )
 
@@ -132,10 +146,11 @@ class VirtualCard(Card[TransmitLibrary]):
     def _run(self, cycles: int) -> Status:
         status = self._library.run(cycles, settle=SETTLE, patience=PATIENCE)
         state = self._library.state()
-        if state.malformed or state.unstable:
+        if state.malformed or state.unstable or state.wrong_turns:
             raise CardError(
                 f"the card's output broke the rules of streams by cycle {state.cycle}: {state.malformed} beats with a "
-                f"wrong number of bytes, {state.unstable} beats changed or withdrawn before they were taken"
+                f"wrong number of bytes, {state.unstable} beats changed or withdrawn before they were taken, "
+                f"{state.wrong_turns} descriptors that are not what was given or out of their vport's order"
             )
         if status is Status.STUCK:
             raise CardHang(self._outstanding(state))

@@ -23,11 +23,11 @@ class Top:
     harness: tuple[str, ...]
 
 
-def transmit_path(config: NicConfig) -> Any:
-    """`hdl.tx.path.TxPath`."""
-    from hdl.tx.path import TxPath  # late: a card that is in the cache does not need it
+def transmit_side(config: NicConfig) -> Any:
+    """`hdl.tx.side.TxSide`."""
+    from hdl.tx.side import TxSide  # late: a card that is in the cache does not need it
 
-    return TxPath(config)
+    return TxSide(config)
 
 
 def receive_path(config: NicConfig) -> Any:
@@ -38,5 +38,5 @@ def receive_path(config: NicConfig) -> Any:
 
 
 SHARED = ("bits.h", "exports.h", "pauses.h", "rate.h", "rtl.h")  # by the harnesses
-TRANSMIT = Top("transmit", transmit_path, ("transmit.cpp", "host.h", "mac.h"))
+TRANSMIT = Top("transmit", transmit_side, ("transmit.cpp", "host.h", "mac.h"))
 RECEIVE = Top("receive", receive_path, ("receive.cpp", "line.h", "memory.h", "records.h"))

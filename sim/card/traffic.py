@@ -90,6 +90,7 @@ class Result:
     """What became of some frames."""
 
     packets: list[Packet]  # in the order in which they left
+    order: list[int]  # numbers of the frames as the card took turns between vports; a vport's own keep their order
     wire: Measurement  # over all cycles, with the quiet time at the end
 
     @property

@@ -1,7 +1,7 @@
-// The virtual card: the compiled transmit path between a host that always has frames and a MAC at line rate.
+// The virtual card: the compiled transmit side between a host that always has frames and a MAC at line rate.
 //
-//     Python ── push ──> Host ── i ──> [ compiled RTL ] ── o ──> Mac ── packets ──> Python
-//                                        ^ table   ^ counter
+//     Python ── push ──> Host ── descriptor, i ──> [ compiled RTL ] ── o ──> Mac ── packets ──> Python
+//                         ^─────────── turn ───────┘  ^ table   ^ counter
 //
 // A C interface for ctypes; one step() is one clock cycle. `layout.h` and the class `Vcard` are generated.
 
@@ -20,7 +20,9 @@ struct CardOptions {
     uint64_t output_pause;  // likewise
     uint64_t seed;
     uint64_t fifo_bytes;    // of line time that may be ahead of the MAC before it is no longer ready; 0: no bound
-    uint64_t record;        // keep the packets' bytes
+    uint64_t record;        // keep the packets' bytes, and the order of frames
+    uint64_t places;        // descriptors of a vport that the card has room for
+    uint64_t quantum;       // an input of the card
 };
 
 struct CardState {
@@ -29,7 +31,7 @@ struct CardState {
     uint64_t packets, bytes_out;        // whole packets given by the card
     uint64_t line_bytes;                // line time they take, in byte times
     uint64_t busy_ticks;                // for which the line was busy until now
-    uint64_t underruns, malformed, unstable;
+    uint64_t underruns, malformed, unstable, wrong_turns;
     uint64_t frames_waiting, taken_of_frame;
     uint64_t inside, given_of_packet;   // a packet is under way; its bytes so far
     uint64_t i_valid, i_ready, o_valid, o_ready;
@@ -45,26 +47,36 @@ struct Card {
     uint64_t progress = 0;  // the last cycle in which a beat went in or out, or a frame was pushed
     uint64_t unstable = 0;  // output beats that changed or went away before they were taken
     Watch<std::remove_reference_t<decltype(Vcard::o___05Fpayload)>> output;
+    Watch<std::remove_reference_t<decltype(Vcard::turn___05Fpayload)>> turns;
 
     Card(const Rate& rate, const char* trace) : rtl(rate.cycle_ps, trace), mac(rate) { reset(); }
 
     void reset() {
-        host.clear();
-        host.frames = host.bytes = 0;
+        host.reset();
         mac.reset();
         cycle = progress = unstable = 0;
-        output.reset();
+        output.reset(), turns.reset();
         rtl.reset();
+        rtl->quantum = options.quantum;
     }
 
     void step() {
-        if (!rtl->i___05Fvalid && !host.empty() && !host.pauses.draw()) {
+        if (!rtl->descriptor___05Fvalid && !host.descriptor_pauses.draw()) {
+            rtl->descriptor___05Fvalid = host.descriptor(rtl->descriptor___05Fpayload.m_storage);
+        }
+        rtl->turn___05Fready = host.fetches();
+        if (!rtl->i___05Fvalid && host.has_beat() && !host.pauses.draw()) {
             host.beat(rtl->i___05Fpayload.m_storage);
             rtl->i___05Fvalid = 1;
         }
         rtl->o___05Fready = (!options.fifo_bytes || mac.room(cycle, options.fifo_bytes)) && !output_pauses.draw();
         rtl.eval(0);
 
+        const bool queued = rtl->descriptor___05Fvalid && rtl->descriptor___05Fready;
+        const bool turn = rtl->turn___05Fvalid && rtl->turn___05Fready;
+        if (!turns.keeps(rtl->turn___05Fvalid, rtl->turn___05Fready, rtl->turn___05Fpayload)) ++unstable;
+        if (turn) host.fetch(rtl->turn___05Fpayload.m_storage);
+        if (rtl->freed) host.freed(rtl->freed_vport);
         const bool taken = rtl->i___05Fvalid && rtl->i___05Fready;
         const bool given = rtl->o___05Fvalid && rtl->o___05Fready;
         if (!output.keeps(rtl->o___05Fvalid, rtl->o___05Fready, rtl->o___05Fpayload)) ++unstable;
@@ -79,11 +91,12 @@ struct Card {
             host.advance();
             rtl->i___05Fvalid = 0;
         }
-        if (taken || given) progress = cycle;
+        if (queued) rtl->descriptor___05Fvalid = 0;
+        if (taken || given || queued || turn) progress = cycle;
         ++cycle;
     }
 
-    bool broken() const { return unstable || mac.malformed; }
+    bool broken() const { return unstable || mac.malformed || host.wrong; }
     bool idle() const { return host.empty() && !mac.inside; }
 };
 
@@ -92,6 +105,10 @@ struct Card {
 EXPORT void card_configure(Card* card, const CardOptions* options) {
     card->options = *options;
     card->host.pauses.start(2 * options->seed, options->input_pause);
+    card->host.descriptor_pauses.start(~options->seed, options->input_pause);
+    card->host.places = options->places;
+    card->host.record = options->record;
+    card->rtl->quantum = options->quantum;
     card->output_pauses.start(2 * options->seed + 1, options->output_pause);
 }
 
@@ -101,9 +118,9 @@ EXPORT void card_push(Card* card, const uint8_t* data, uint64_t bytes, const Fra
     card->progress = card->cycle;
 }
 
-// Ends an endless loop over the frames: the frame under way is the last.
+// Ends an endless loop over the frames: those whose descriptors the card has are the last.
 EXPORT void card_finish(Card* card) {
-    card->host.finish(card->rtl->i___05Fvalid);
+    card->host.finish();
     card->progress = card->cycle;
 }
 
@@ -113,6 +130,12 @@ EXPORT uint64_t card_packets(Card* card, const Mac::Packet** packets, const uint
     *data = card->mac.data.data();
     *bytes = card->mac.data.size();
     return card->mac.packets.size();
+}
+
+// Numbers of the frames pushed, in the order in which the card asked for them. Valid until the card runs again.
+EXPORT uint64_t card_order(Card* card, const uint32_t** numbers) {
+    *numbers = card->host.order.data();
+    return card->host.order.size();
 }
 
 EXPORT void card_forget_packets(Card* card) {
@@ -126,7 +149,8 @@ EXPORT void card_state(Card* card, CardState* state) {
     const Mac& mac = card->mac;
     *state = {card->cycle,      host.frames,      host.bytes,           mac.count,
               mac.bytes,        mac.line_bytes,   mac.busy(card->cycle), mac.underruns,
-              mac.malformed,    card->unstable,   host.waiting(),       host.taken_of_frame(),
+              mac.malformed,    card->unstable,   host.wrong,
+              host.waiting(),   host.taken_of_frame(),
               mac.inside,       mac.inside ? mac.open.length : 0,
               rtl->i___05Fvalid, rtl->i___05Fready, rtl->o___05Fvalid,     rtl->o___05Fready};
 }

@@ -41,10 +41,15 @@ def difference(got: Sequence[Packet], want: Sequence[bytes]) -> str:
 
 
 def check(card: VirtualCard, network: Network, frames: Sequence[Frame], again: str, **pauses: object) -> Result:
-    """Send frames; assert that packets and counters are the model's. `again` is the command that repeats the test."""
+    """Send frames; assert that packets and counters are the model's. `again` is the command that repeats the test.
+
+    The model gets them in the order of the card's turns, in which every frame is once and each vport's are in order.
+    """
     start(card, network)
-    want, counts = expect(network, frames)
     result = card.transmit(frames, **pauses)  # type: ignore[arg-type]
+    turns = sorted(range(len(frames)), key=lambda number: frames[number].vport)
+    assert sorted(result.order, key=lambda number: frames[number].vport) == turns, f"repeat with: {again}"
+    want, counts = expect(network, [frames[number] for number in result.order])
     found = difference(result.packets, want)
     assert not found, f"{found}; repeat with: {again}"
     read = counters.read(card)

@@ -1,4 +1,4 @@
-"""A stand-in for the transmit path: what goes in comes out. The harness is tested with it."""
+"""A stand-in for the transmit side: what goes in comes out. The harness is tested with it."""
 
 from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -6,9 +6,11 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
+from hdl.registers.tables import VPORT_BITS
 from hdl.stream.beat import FRAME_LENGTH_BITS, host_beat, wire_beat
 from hdl.table.rows import table_write
 from hdl.table.writer import table_port
+from hdl.tx.schedule import Descriptor
 
 STOP = 13  # this register is not 0: takes no more beats
 CUT = 14  # ... ends no packet
@@ -16,7 +18,9 @@ GARBLE = 15  # ... changes the output while it waits
 
 
 class Loopback(wiring.Component):
-    """Frames in, the same bytes out; frames of no bytes are lost. The ports are those of `TxPath`.
+    """Frames in, the same bytes out; frames of no bytes are lost. The ports are those of `TxSide`.
+
+    Everybody's turn comes in the order of the descriptors.
 
     A table write sets the register of its row (0 to 15, 32 bits); `counter` reads one. Latency: 2 cycles.
     """
@@ -29,13 +33,23 @@ class Loopback(wiring.Component):
                 "o": Out(stream.Signature(wire_beat(config.width))),
                 "table": In(table_port(table_write(config.width))),
                 "counter": In(wiring.Signature({"select": Out(4), "value": In(32)})),
+                "descriptor": In(stream.Signature(Descriptor)),
+                "turn": Out(stream.Signature(Descriptor)),
+                "freed": Out(1),
+                "freed_vport": Out(VPORT_BITS),
+                "quantum": In(FRAME_LENGTH_BITS),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         registers = Array(Signal(32, name=f"register_{n}") for n in range(16))
-        m.d.comb += self.table.ready.eq(1)
+        wiring.connect(m, wiring.flipped(self.descriptor), wiring.flipped(self.turn))
+        m.d.comb += [
+            self.freed.eq(self.turn.valid & self.turn.ready),
+            self.freed_vport.eq(self.turn.p.meta.vport),
+            self.table.ready.eq(1),
+        ]
         with m.If(self.table.valid):
             m.d.sync += registers[self.table.row].eq(self.table.data)
         select = Signal(4)
