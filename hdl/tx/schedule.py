@@ -47,14 +47,14 @@ class Schedule(wiring.Component):
                                    ▲            │   ▲
                                    └── END ─────┘   [ deficits ]
 
-    A vport whose queue gets its first descriptor lines up in `turns`. Its turn gives it `quantum` bytes and what its last
-    turn left; its frames leave as long as the next one is not longer than what is left. Then it lines up again with what
-    is left; or its queue is empty: then nothing is left. A super-segment is one frame, and never interrupted.
+    A vport whose queue gets its first descriptor lines up in `turns`. Its turn gives it `quantum` bytes and what its
+    last turn left; its frames leave as long as the next one is not longer than what is left. Then it lines up again
+    with what is left; or its queue is empty: then nothing is left. A super-segment is one frame, never interrupted.
 
     All that changes a queue's state is one event a cycle, read, changed and written back in that cycle.
 
-    Ports: streams `i` and `o` (`Descriptor`), the first with `i` only while its vport has fewer than `places` of them in
-    here; `freed`, `freed_vport`: a place of that vport is free again (a credit for whoever fills the queues). `quantum`:
+    Ports: streams `i` and `o` (`Descriptor`); a vport's descriptor may come only while fewer than `places` of them are
+    here. `freed`, `freed_vport`: a place of that vport is free again, a credit for whoever fills the queues. `quantum`:
     bytes a turn, at least 1; at `MAXIMUM_FRAME` every turn sends something.
 
     Latency: 9 cycles through an idle scheduler. Throughput: a turn takes 8 cycles and one for every further descriptor.

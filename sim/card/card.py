@@ -25,8 +25,8 @@ class VirtualCard(Card[TransmitLibrary]):
                           ^────────── turn ───────────┘ │ │
         write_row ──────────────────────────────────────┘ └──────────> read_counter
 
-    Each vport's frames leave in their order; whose turn it is, the card says. The host offers descriptors as the card has
-    room for them, a vport's own room for each.
+    Each vport's frames leave in their order; whose turn it is, the card says. The host offers a vport's descriptors as
+    long as the card has room for them.
 
     It has the methods of the driver's transport (`write_row`, `read_counter`). The first card of a configuration is
     compiled, which takes from seconds to a minute; later ones come from a cache.

@@ -111,7 +111,8 @@ def test_by_hand():
 def test_any_arrivals(places, pauses):
     """Nothing is lost, doubled or changed, and a vport's frames keep their order, whenever they come."""
     rng = random.Random(places)
-    waiting = {vport: [rng.choice([14, 64, 1514, 65_000]) for _ in range(rng.randint(0, 20))] for vport in range(0, 64, 9)}
+    sizes = [14, 64, 1514, 65_000]
+    waiting = {vport: [rng.choice(sizes) for _ in range(rng.randint(0, 20))] for vport in range(0, 64, 9)}
     bench = Bench(waiting, quantum=9000, places=places, seed=places)
     bench.run(pause=pauses[1], in_pause=pauses[0] or 1e-9, pick="any")
     assert sorted(bench.order) == sorted((v, n) for v, lengths in waiting.items() for n in range(len(lengths)))
@@ -133,7 +134,7 @@ def test_an_honest_vport_keeps_its_share():
 
 
 def test_a_full_queue_blocks_nobody():
-    """The output stands still: every vport can still fill its own queue, and none waits longer than two turns' events."""
+    """The output stands still: every vport can still fill its own queue, and waits for no more than two events."""
     waiting = {vport: [100] * 9 for vport in range(0, 64, 3)}
     bench = Bench(waiting, quantum=MAXIMUM_FRAME)
     bench.run(pause=0.0)
@@ -142,7 +143,7 @@ def test_a_full_queue_blocks_nobody():
 
 
 def test_throughput():
-    """Of one vport a descriptor a cycle, as long as its queue is not empty; of 64 with one each, a turn every 8 cycles."""
+    """A descriptor a cycle of one vport, as long as its queue is not empty; of 64 with one each, a turn in 8 cycles."""
     bench = Bench({3: [64] * 300}, quantum=MAXIMUM_FRAME, places=32).run(pause=0.0)
     assert bench.cycles[-1] - bench.cycles[0] == 299
     bench = Bench({3: [64] * 300}, quantum=MAXIMUM_FRAME, places=8).run(pause=0.0)
