@@ -10,10 +10,12 @@ from hdl.parse.pipe import at_least
 from hdl.registers.receive import ChecksumStatus
 from hdl.rx.coalesce.decide import END, Decide
 from hdl.rx.coalesce.finish import Finish
+from hdl.rx.coalesce.paced_slots import PacedSlots
 from hdl.rx.coalesce.records import ENDING, TIME_BITS, event_layout
 from hdl.rx.coalesce.rows import HeaderRows
 from hdl.rx.coalesce.slots import Slots
 from hdl.rx.layouts import HANDLE_BITS, MERGED_BYTES, VNET_BITS, Completion, PlaceRecord, RxPacket
+from hdl.rx.slots import MOST_SLOTS
 from hdl.stream.paced_pipe import PacedPipe
 from hdl.stream.small_fifo import SmallFifo
 
@@ -71,7 +73,9 @@ class Coalesce(wiring.Component):
         self.width, self.slots, self.pace = width, slots, PACE[width]
         pace = self.pace
         self.rows = HeaderRows(width, slots=slots, margin=row_margin, late=pace > 1)
-        self.finder = Slots(pace=pace, slots=slots)
+        # a TCP header has seven rows of 8 bytes at least, so these lookups are seven cycles apart
+        paced = width == 8 and slots <= MOST_SLOTS
+        self.finder = PacedSlots(slots=slots) if paced else Slots(pace=pace, slots=slots)
         self.decide = Decide(pace=pace, slots=slots)
         self.finish = Finish(pace=max(pace // 2, 1))
         self.latency = LOOKUP + self.finder.latency + 1 + pace - 1 + END + 1
@@ -131,7 +135,7 @@ class Coalesce(wiring.Component):
         slot = Signal(range(self.slots))
         take, scan = Signal(), Signal()
         m.d.comb += [
-            go.eq((pause == 0) & self.place_go & room),
+            go.eq((pause == 0) & self.place_go & room & self.finder.ready),
             scans.eq((self.open != 0) & (~self.packet.valid | (self.flush & ~scanned))),
             self.packet.ready.eq(go & ~scans),
             take.eq(go & ~scans & self.packet.valid),

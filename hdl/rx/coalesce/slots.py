@@ -27,8 +27,9 @@ class Slots(wiring.Component):
     mark at or behind the hand, and candidates that were passed over lose theirs; if all have marks, they lose them and
     the first is taken. The hand then stands behind it. A slot is never given back.
 
-    Ports: `valid` (at most every `pace` cycles), `tag`, `kind`, `insert` (make room if it is not found), `quota` (1 to
-    `slots`); `found` and `slot` (if found or inserted), `latency` cycles later. Back-pressure: none.
+    Ports: `ready` (always); `valid` (at most every `pace` cycles), `tag`, `kind`, `insert` (make room if it is not
+    found), `quota` (1 to `slots`); `found` and `slot` (if found or inserted), `latency` cycles later. Back-pressure:
+    none.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ class Slots(wiring.Component):
         self.latency = len(CUTS[pace]) + 2
         super().__init__(
             {
+                "ready": Out(1, init=1),
                 "valid": In(1),
                 "tag": In(TAG_BITS),
                 "kind": In(VNET_BITS),

@@ -10,7 +10,9 @@ from hdl.net.sum16 import plus, running
 from hdl.rx.layouts import HANDLE_BITS
 from hdl.rx.reassemble.holes import Holes, place_layout
 from hdl.rx.reassemble.loop import Loop
+from hdl.rx.reassemble.paced_slots import PacedSlots
 from hdl.rx.reassemble.slots import Slots
+from hdl.rx.slots import MOST_SLOTS
 from hdl.stream.beat import swap16
 
 CE = 3
@@ -116,7 +118,8 @@ class Frames(wiring.Component):
         loop: Loop,
     ):
         self.count, self.bits, self.loop = slots, bits, loop
-        self.slots = Slots(slots=slots, tag_bits=tag_bits, kind_bits=kind_bits, loop=loop)
+        paced = len(loop.joints) == Loop.PARTS - 1 and slots <= MOST_SLOTS
+        self.slots = (PacedSlots if paced else Slots)(slots=slots, tag_bits=tag_bits, kind_bits=kind_bits, loop=loop)
         self.holes = Holes(slots=slots, most=holes, bits=bits, loop=loop)
         self.record_shape = record_layout(bits=bits, zero_bits=zero_bits)
         self.chunk_shape = chunk_layout(bits=bits, key_bits=key_bits, tag_bits=tag_bits, kind_bits=kind_bits)
@@ -178,7 +181,7 @@ class Frames(wiring.Component):
         age = Signal(range(registers + loop.rows + 1))
         free, take, inside = Signal(), Signal(), Signal()
         m.d.comb += [
-            free.eq(self.go & (~valid | self.done)),
+            free.eq(self.go & slots.ready & (~valid | self.done)),
             # a look at a slot may end its frame, so it waits for the end of a fragment
             self.sweep.eq(free & self.due & ~inside),
             self.chunk.ready.eq(free & (~self.due | inside)),
@@ -201,6 +204,7 @@ class Frames(wiring.Component):
 
         # -- parts 0 and 1: whose slot
         m.d.comb += [
+            slots.start.eq(valid & (age == 0)),
             slots.tag.eq(fragment.tag),
             slots.kind.eq(fragment.kind),
             slots.quota.eq(self.quota),

@@ -29,10 +29,10 @@ class Slots(wiring.Component):
     Two slots of a class never have the same tag: who comes with the tag of another takes its place. So a lookup has one
     candidate.
 
-    Ports: `tag`, `kind` (the class), `quota` and `sweep` (look at the slot whose turn it is instead) stand still during
-    a loop. `any`, `slot` (of part 2): the slot with that tag; `victim` (of part 6) and `vacant`: nobody is in it. In
-    the cycle of part 6: `mark` or `free` (that slot), `insert` (into it, or if there is none the victim), `turn` (on
-    to the next slot to be swept).
+    Ports: `ready` (always); `start`: a loop begins. `tag`, `kind` (the class), `quota` and `sweep` (look at the slot
+    whose turn it is instead) stand still during a loop. `any`, `slot` (of part 2): the slot with that tag; `victim` (of
+    part 6) and `vacant`: nobody is in it. In the cycle of part 6: `mark` or `free` (that slot), `insert` (into it, or
+    if there is none the victim), `turn` (on to the next slot to be swept).
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class Slots(wiring.Component):
         number = exact_log2(slots)
         super().__init__(
             {
+                "ready": Out(1, init=1),
+                "start": In(1),
                 "tag": In(tag_bits),
                 "kind": In(kind_bits),
                 "quota": In(range(slots + 1)),
