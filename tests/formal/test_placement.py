@@ -52,7 +52,7 @@ def test_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("loop", "depth"), [(AT_ONCE, 7), (SLOWLY, 24)])
+@pytest.mark.parametrize(("loop", "depth"), [(AT_ONCE, 7), (SLOWLY, 28)])
 def test_frames_longer(tmp_path: Path, loop: Loop, depth: int) -> None:
     found = prove(AnyTraffic(frames.Frames, loop=loop), tmp_path, mode="bmc", depth=depth)
     assert found.holds, found.log

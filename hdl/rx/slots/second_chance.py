@@ -258,23 +258,25 @@ class SecondChance(wiring.Component):
             ram("kinds", self.kind_bits, self.slots),
         )
         read, kinds_read = counts.read_port(domain="comb"), kinds.read_port(domain="comb")
-        less, whose = Signal(), Signal(self.kind_bits)
-        settle = ~self.start & (step == 2)
-        m.d.comb += read.addr.eq(Mux(settle, whose, self.kind))
+        less, whose, count = Signal(), Signal(self.kind_bits), Signal(range(self.slots + 1))
+        settle, settled = Signal(), Signal()  # in cycles 2 and 3, if the lookup is still the same
+        m.d.comb += [read.addr.eq(Mux(settle & ~self.start, whose, self.kind)), kinds_read.addr.eq(self.number)]
+        m.d.sync += [settle.eq(~self.start & (step == 1)), settled.eq(~self.start & settle), count.eq(read.data)]
+        # its share: count >= quota, or count - 1; as one sum and its carry
+        one, limit = Const(1, 1), ~self.quota
+        has_share = (Cat(one, read.data) + Cat(~(less & (whose == self.kind)), limit))[len(read.data) + 1]
         with m.If(self.start):
-            has_share = Mux(less & (whose == self.kind), read.data > self.quota, read.data >= self.quota)
             m.d.sync += everyone.eq(~full | ~has_share)
-        with m.If(settle):
+        with m.If(settled):
             m.d.sync += less.eq(0)
-        m.d.comb += kinds_read.addr.eq(self.number)
         with m.If((replace & full) | self.free):
             m.d.sync += [less.eq(1), whose.eq(kinds_read.data)]
         clean.write(
             m,
             counts.write_port(),
-            replace | (settle & less),
-            read.addr,
-            (read.data + Mux(settle, -1, 1))[: len(read.data)],
+            replace | (settled & less),
+            Mux(settled, whose, self.kind),
+            (count + Mux(settled, -1, 1))[: len(count)],
         )
         write = kinds.write_port()
         m.d.comb += [write.en.eq(replace), write.addr.eq(self.number), write.data.eq(self.kind)]
