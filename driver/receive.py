@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple
 
-from driver.cuckoo import Cuckoo, Key
+from driver.cuckoo import Cuckoo, Key, NoRoom
 from driver.network import KEY_BITS
 from driver.network import Encapsulation as Name
 from driver.tables import TooMany
 from driver.transport import ReceiveTransport
 from hdl.registers import rx_tables
 from hdl.registers.receive import Encapsulation
-from hdl.registers.rows import pack
+from hdl.registers.rows import Fields, pack
 from hdl.registers.rx_tables import DESTINATION_TABLE, ROWS, TERMINATE_TABLE, Group, RxTable
 from hdl.registers.tables import VNETS, VPORTS
 
@@ -204,7 +204,7 @@ def program(transport: ReceiveTransport, receive: Receive) -> None:
 
 
 def writes(receive: Receive) -> list[RxWrite]:
-    """All rows but the local addresses', in order. Raises TooMany or NoRoom."""
+    """All rows, in order. Raises TooMany or NoRoom."""
     check_sizes(receive)
     terminate, uplink = terminate_rows(receive), uplink_rows(receive)
     return [
@@ -212,6 +212,7 @@ def writes(receive: Receive) -> list[RxWrite]:
         RxWrite(RxTable.SETTINGS, 0, 0),
         *filled(RxTable.UPLINK, {}),
         *filled(RxTable.LOCAL, local_rows(receive)),
+        *filled(RxTable.FOLD, fold_rows(receive)),
         *filled(RxTable.ENTRY, entry_rows(receive)),
         *filled(RxTable.DESTINATION, destination_rows(receive)),
         *filled(RxTable.VPORT, vport_rows(receive)),
@@ -242,6 +243,11 @@ def check_sizes(receive: Receive) -> None:
     ):
         if number > most:
             raise TooMany(what, f"{number} {name}; the card has room for {most}")
+    folds: dict[int, Address] = {}
+    for address in receive.local:
+        other = folds.setdefault(rx_tables.fold(int(address)), address)
+        if other != address:
+            raise NoRoom(f"the card cannot tell the local addresses {other} and {address} apart; change one")
 
 
 def local_rows(receive: Receive) -> dict[int, int]:
@@ -252,6 +258,26 @@ def local_rows(receive: Receive) -> dict[int, int]:
         fields = {"valid": 1, "ipv6": address.version == 6, "address": int(address)}
         rows[number] = pack(rx_tables.LOCAL_FIELDS, {**fields, **dict.fromkeys(kinds, 1)})
     return rows
+
+
+def fold_rows(receive: Receive) -> dict[int, int]:
+    return match_rows(
+        rx_tables.FOLD_FIELDS, {number: rx_tables.fold(int(address)) for address, number in receive.local.items()}
+    )
+
+
+def match_rows(fields: Fields, values: Mapping[int, int]) -> dict[int, int]:
+    """The rows of a table in which the numbered `values` are looked up; see `match_fields`."""
+    return {
+        row: pack(
+            fields,
+            {
+                name: bitmap(number for number, value in values.items() if value >> 4 * at & 15 == row)
+                for at, name in enumerate(fields)
+            },
+        )
+        for row in range(rx_tables.MATCH_ROWS)
+    }
 
 
 def terminate_rows(receive: Receive) -> dict[int, int]:
@@ -369,10 +395,9 @@ def group_rows(receive: Receive) -> dict[int, int]:
 
 
 def option_rows(receive: Receive) -> dict[int, int]:
-    return {
-        row: pack(rx_tables.OPTION_FIELDS, {"valid": 1, "class": kind, "type": number})
-        for row, (kind, number) in enumerate(receive.options)
-    }
+    return match_rows(
+        rx_tables.OPTION_FIELDS, {at: kind << 8 | number for at, (kind, number) in enumerate(receive.options)}
+    )
 
 
 def bitmap(numbers: Iterable[int]) -> int:

@@ -20,6 +20,17 @@ ODD_CODES = {0: InnerPatch.SEQUENCE_HIGH, 2: InnerPatch.TCP_FLAGS, 3: InnerPatch
 """TCP words that are replaced, by the mark whose second word they are (see `transport`)."""
 
 
+def header_words(pipe: BeatPipe) -> None:
+    """Where the headers end (`ending` in this beat, in the pair `end_lane`; `behind`), and each word's patch code."""
+    end_beat = pipe.final_pair[pipe.pair_bits :]
+    pipe.put(
+        ending=pipe.final & (pipe.index == end_beat),
+        behind=pipe.final & (pipe.index > end_beat),
+        end_lane=pipe.final_pair[: pipe.pair_bits],
+        **{f"code_{lane}": word_code(pipe, lane) for lane in range(pipe.lanes)},
+    )
+
+
 def regions(pipe: BeatPipe) -> None:
     """Where the headers end in this beat, and what its words are; 2 stages.
 
@@ -29,18 +40,14 @@ def regions(pipe: BeatPipe) -> None:
 
     A runt has no headers, it is all payload.
     """
-    end_beat = pipe.final_pair[pipe.pair_bits :]
+    header_words(pipe)
     pipe.put(
-        ending=pipe.final & (pipe.index == end_beat),
-        behind=pipe.final & (pipe.index > end_beat),
         to_the_end=pipe.length == Cat(Const(2, 2), pipe.final_pair),  # no byte is left for the payload
-        end_lane=pipe.final_pair[: pipe.pair_bits],
         before_network=Cat(before_network(pipe, lane) for lane in range(pipe.pairs)),
         **{
             f"at_{name}": Cat(in_address(pipe, lane, versions) for lane in range(pipe.pairs))
             for name, versions in ADDRESSES.items()
         },
-        **{f"code_{lane}": word_code(pipe, lane) for lane in range(pipe.lanes)},
     )
     pipe.step()
 

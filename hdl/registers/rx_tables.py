@@ -2,7 +2,7 @@
 
 ::
 
-    outer destination ── LOCAL ── local ─┐
+    outer destination ── FOLD ── LOCAL ── local ─┐
                                     TERMINATE (kind, local, key) ── ENTRY ── vnet, rules ─┐
                                  UPLINK (VLAN), or the default of SETTINGS ── vnet ───────┤
                                                                                           │
@@ -43,7 +43,8 @@ class RxTable(IntEnum):
     GROUP = 6  # row = 2 * vnet + `Group`
     VPORT = 7
     INDIRECTION = 8  # row = vport * INDIRECTION_ROWS + index // QUEUES_A_ROW
-    OPTION = 9  # critical Geneve options that are let in
+    OPTION = 9  # critical Geneve options that are let in; row = value of four bits
+    FOLD = 10  # folds of the local addresses; row = value of four bits
 
 
 # -- Which packets are tunnels' that end here: the outer parser's tables
@@ -58,8 +59,39 @@ LOCAL_FIELDS: Fields = {
     "address": 128,  # IPv4 in the low 32 bits
 }
 
+FOLD_BITS = 32
+FOLD_TURNS = (0, 5, 11, 17)  # of an address's 32-bit words, the least significant one first
+
 OPTIONS = 4
-OPTION_FIELDS: Fields = {"type": 8, "class": 16, "valid": 1}  # of a Geneve option (RFC 8926)
+OPTION_BITS = 24  # class and type of a Geneve option (RFC 8926)
+
+
+def match_fields(bits: int, entries: int) -> Fields:
+    """A row of a table in which values of so many bits are looked up, four bits at a time.
+
+    ::
+
+        row     nibble0   nibble1 ..        entry 0 is 0x..41, entry 1 is 0x..61: bit 0 of nibble1 in row 4,
+        1       11        00                bit 1 of nibble1 in row 6, and both bits of nibble0 in row 1
+        4       00        01
+        6       00        10
+    """
+    return {f"nibble{at}": entries for at in range(bits // 4)}
+
+
+MATCH_ROWS = 16
+FOLD_FIELDS = match_fields(FOLD_BITS, LOCALS)
+OPTION_FIELDS = match_fields(OPTION_BITS, OPTIONS)
+
+
+def fold(address: int) -> int:
+    """What an outer destination is looked up by first. Of an IPv4 address it is the address."""
+    result = 0
+    for word, turn in enumerate(FOLD_TURNS):
+        bits = address >> (FOLD_BITS * word) & (1 << FOLD_BITS) - 1
+        result ^= (bits << turn | bits >> (FOLD_BITS - turn)) & (1 << FOLD_BITS) - 1
+    return result
+
 
 # -- Whose a packet is
 
@@ -150,6 +182,7 @@ ROW_FIELDS: Mapping[RxTable, Fields] = {
     RxTable.VPORT: VPORT_FIELDS,
     RxTable.INDIRECTION: INDIRECTION_FIELDS,
     RxTable.OPTION: OPTION_FIELDS,
+    RxTable.FOLD: FOLD_FIELDS,
 }
 
 ROWS: Mapping[RxTable, int] = {
@@ -162,5 +195,6 @@ ROWS: Mapping[RxTable, int] = {
     RxTable.GROUP: len(Group) * VNETS,
     RxTable.VPORT: VPORTS,
     RxTable.INDIRECTION: VPORTS * INDIRECTION_ROWS,
-    RxTable.OPTION: OPTIONS,
+    RxTable.OPTION: MATCH_ROWS,
+    RxTable.FOLD: MATCH_ROWS,
 }

@@ -31,7 +31,7 @@ from hdl.rx.steer import Steer
 from hdl.rx.terminate import Terminate
 from hdl.stream.beat import wire_beat
 from hdl.stream.fifo import Fifo
-from hdl.stream.paced_fifo import record_fifo
+from hdl.stream.paced_fifo import PACKET_PACE, record_fifo
 from hdl.stream.single import Single
 from hdl.stream.small_fifo import SmallFifo
 from hdl.table.writer import TableWriter, table_port
@@ -48,7 +48,8 @@ class RxPath(wiring.Component):
                      ├─ facts ─ terminate ───────────────┴─ meet ┬─ coalesce ┼─ completion ─ steer ─ deliver ─ delivery
                      └─ chunks ──────────────────────────────────┴─ reassemble ┘
 
-    The parsers see each packet once, as it comes in, and never stop: `i` waits only where a queue or the ring is full.
+    The parsers see each packet once, as it comes in, and never stop: `i` waits only where a queue or the ring is full,
+    and at the end of a packet that is too short to come off a line.
     No payload is kept on the card beyond the time that it takes to know where it belongs: an STT fragment leaves while
     it is still arriving, any other packet when its checksums are known.
 
@@ -134,7 +135,7 @@ class RxPath(wiring.Component):
             m.submodules[f"{name}_places"] = places[name] = Fifo(shape=PlaceRecord, depth=128, margin=space)
         m.submodules.chunked = chunked = SmallFifo(shape=1, depth=64)  # rows of headers count for the others only
 
-        # -- in: a register, then the parsers and the ring
+        # -- in: a register, then the parsers and the ring; packets too short for a line wait for the parsers' pace
         table = writer.o
         space = Signal()
         taken, beat = Signal(), Signal(wire_beat(width), reset_less=True)
@@ -143,8 +144,13 @@ class RxPath(wiring.Component):
             taken.eq(self.i.valid & self.i.ready),
             beat.eq(self.i.payload),
         ]
+        early = Signal(range(PACKET_PACE[width] + 1))  # cycles for which no packet may end
+        with m.If(self.i.valid & self.i.ready & self.i.p.last):
+            m.d.sync += early.eq(PACKET_PACE[width] - 1)
+        with m.Elif(early != 0):
+            m.d.sync += early.eq(early - 1)
         m.d.comb += [
-            self.i.ready.eq(space),
+            self.i.ready.eq(space & ~(self.i.p.last & (early != 0))),
             place.write.eq(taken),
             place.i.eq(beat.data),
             outer.i_valid.eq(taken),
@@ -152,6 +158,9 @@ class RxPath(wiring.Component):
             outer.local_write.valid.eq(table.valid & (table.table == RxTable.LOCAL)),
             outer.local_write.row.eq(table.row),
             outer.local_write.entry.eq(table.data),
+            outer.folds_write.valid.eq(table.valid & (table.table == RxTable.FOLD)),
+            outer.folds_write.row.eq(table.row),
+            outer.folds_write.entry.eq(table.data),
             outer.options_write.valid.eq(table.valid & (table.table == RxTable.OPTION)),
             outer.options_write.row.eq(table.row),
             outer.options_write.entry.eq(table.data),

@@ -8,6 +8,10 @@ from hdl.stream.folded_fifo import FOLDS, FoldedFifo
 PACE = {8: 6, 16: 3, 32: 2, 64: 1}
 """Bytes a beat to cycles from one packet's record to the next's at least: a packet with its gap takes longer."""
 
+PACKET_PACE = {8: 7, 16: 1, 32: 1, 64: 1}
+"""Bytes a beat to cycles from one packet's last beat to the next's at least: what the receive path keeps to, whatever
+comes off the line."""
+
 
 class PacedFifo(BlockRamFifo):
     """First in, first out, an entry every six cycles at most: what `Fifo` does, where it need not do it every cycle.

@@ -13,7 +13,7 @@ from driver.receive import KINDS, LARGEST_MTU, Address, Receive, Terminate, Vpor
 from driver.tables import TooMany
 from hdl.registers.receive import RxReason
 from hdl.registers.rows import row_bits
-from hdl.registers.rx_tables import ROW_FIELDS, ROWS, TERMINATE_TABLE, RxTable
+from hdl.registers.rx_tables import FOLD_TURNS, ROW_FIELDS, ROWS, TERMINATE_TABLE, RxTable, fold
 from sim.model.receive.reasons import Dropped
 from tests.driver.rx_table_card import GROUP_MAC, RxTableCard
 
@@ -263,6 +263,41 @@ def test_refuses_what_the_card_has_no_room_for(receive: Receive, what: str, mess
     with pytest.raises(TooMany, match=message) as error:
         writes(receive)
     assert error.value.what == what
+
+
+def look_up(table: RxTable, receive: Receive, value: int) -> set[int]:
+    """The entries that have all four bits of a value where it has them."""
+    fields, rows = ROW_FIELDS[table], {write.row: write.data for write in writes(receive) if write.table == table}
+    hits = set(range(next(iter(fields.values()))))
+    for at, entries in enumerate(fields.values()):
+        bits = rows[value >> 4 * at & 15] >> entries * at
+        hits = {number for number in hits if bits >> number & 1}
+    return hits
+
+
+def test_a_fold_finds_one_local_address() -> None:
+    receive = random_receive(Random(1))
+    assert len(receive.local) == 16
+    for address, number in receive.local.items():
+        assert look_up(RxTable.FOLD, receive, fold(int(address))) == {number}
+    assert look_up(RxTable.FOLD, receive, fold(int(OTHER))) == set()
+    assert fold(int(HERE)) == int(HERE), "no two IPv4 addresses have the same"
+
+
+def test_a_critical_option_is_found_by_class_and_type() -> None:
+    options = [(0x0102, 0x80), (0x0102, 0x81), (0x1102, 0x80), (0xFFFF, 0xFF)]
+    receive = Receive(options=options)
+    for number, (group, kind) in enumerate(options):
+        assert look_up(RxTable.OPTION, receive, group << 8 | kind) == {number}
+    assert look_up(RxTable.OPTION, receive, 0x110281) == look_up(RxTable.OPTION, receive, 0) == set()
+
+
+def test_refuses_local_addresses_that_the_card_cannot_tell_apart() -> None:
+    twin = IPv6Address(int(HERE6) ^ 1 << 32 ^ 1 << FOLD_TURNS[1])
+    assert fold(int(HERE6)) == fold(int(twin))
+    message = f"cannot tell the local addresses {HERE6} and {twin} apart"
+    with pytest.raises(NoRoom, match=message):
+        writes(Receive(terminate=[of(local=HERE6), of(local=HERE), of(local=twin)]))
 
 
 def test_no_room_names_the_entry() -> None:

@@ -9,62 +9,73 @@ LENGTH_BITS = 17
 
 
 def chunk_marks(pipe: BeatPipe) -> None:
-    """With which beats a chunk ends, and at which byte; 2 stages."""
+    """`mark`: with this beat a chunk ends, or the packet; 1 stage."""
     first, step = chunk_rows(pipe.width)
-    bits = (pipe.width - 1).bit_length()
-    rows = (pipe.row + 1)[: len(pipe.row)]
-    pipe.put(
-        boundary=(rows >= first) & ((rows - first)[: (step - 1).bit_length()] == 0),
-        so_far=Mux(pipe.last, pipe.total, rows << bits)[:LENGTH_BITS],
-        after_row=(pipe.ring_row + rows)[:16],
-    )
-    pipe.step()
-    pipe.put(
-        mark=pipe.boundary | pipe.last, stop=Mux(pipe.ip_end < pipe.so_far, pipe.ip_end, pipe.so_far)[:LENGTH_BITS]
-    )
+    row = Signal(range(first + step))  # of this beat; from the end of the first chunk on, of its chunk
+    with pipe.m.If(pipe.valid):
+        pipe.m.d.sync += row.eq(Mux(pipe.last, 0, Mux(row == first + step - 1, first, row + 1)))
+    pipe.put(mark=pipe.last | (row == first - 1) | (row == first + step - 1))
     pipe.step()
 
 
-def leave_chunks(pipe: BeatPipe, ports) -> None:
-    """Give the chunks; 2 stages, the second of which is the register behind the pipeline's end.
+def leave_chunks(pipe: BeatPipe, beats: BeatPipe, ports) -> None:
+    """Give the chunks; 3 stages, the last of which is the register behind the pipeline's end.
 
     ::
 
         rows    0 .. 19       20 .. 27   28 .. 30, last
                │ h h d d d │ d d d d  │ d d . │            sent: the byte up to which chunks have been given
+
+    `beats`: the same pipeline in which nothing is concluded. Two marks of a packet may come one behind the other, so
+    what differs from one to the next goes there. Also counts the rows that have come: `packet_row`, of the packet's
+    first beat, and `row_behind`, behind the present one.
     """
-    m = pipe.m
-    begun_state, chunked_state = Signal(), Signal()
-    sent_state = Signal(LENGTH_BITS)
-    begun = begun_state & ~pipe.first
-    chunked = Mux(begun, chunked_state, pipe.as_chunks & pipe.mark)
-    event = pipe.valid & pipe.mark
+    m, last = pipe.m, beats.last
+    first, step = (rows * pipe.width for rows in chunk_rows(pipe.width))
+    begun = Signal()  # a chunk of the packet has been given
+    edge, edge_before = Signal(LENGTH_BITS, init=first), Signal(LENGTH_BITS)  # byte behind this chunk, the one before
+    so_far = Mux(last, pipe.total, edge)
     with m.If(pipe.valid):
-        m.d.sync += begun_state.eq(begun | pipe.mark)
-    with m.If(event):
-        m.d.sync += [chunked_state.eq(chunked), sent_state.eq(pipe.so_far)]
-    sent = Mux(begun, sent_state, pipe.data_at)
-    pipe.put(
-        chunked=chunked,
+        m.d.sync += [begun.eq(~last), edge_before.eq(edge), edge.eq(Mux(last, first, edge + step))]
+    beats.put(
         first_chunk=~begun,
-        sent=sent[:LENGTH_BITS],
-        left=(pipe.stop - sent)[: LENGTH_BITS + 1],
-        turn=event & (Mux(begun, 0, chunked) | (pipe.last & ~chunked)),
+        sent=Mux(begun, edge_before, pipe.data_at)[:LENGTH_BITS],
+        stop=Mux(pipe.ip_end < so_far, pipe.ip_end, so_far)[:LENGTH_BITS],
     )
     pipe.step()
+    beats.step()
+
+    as_chunks = Signal()
+    chunked = Mux(beats.first_chunk, pipe.as_chunks, as_chunks)
+    with m.If(pipe.valid):
+        m.d.sync += as_chunks.eq(chunked)
+    beats.put(
+        chunked=chunked,
+        left=(beats.stop - beats.sent)[: LENGTH_BITS + 1],
+        turn=Mux(beats.first_chunk, chunked | beats.last, beats.last & ~chunked),
+    )
+    pipe.step()
+    beats.step()
+
+    row_behind, packet_row = Signal(16, init=1), Signal(16)
+    with m.If(beats.valid):
+        m.d.sync += row_behind.eq(row_behind + 1)
+        with m.If(beats.last):
+            m.d.sync += packet_row.eq(row_behind)
+    pipe.put(row_behind=row_behind, packet_row=packet_row)
 
     bits = (pipe.width - 1).bit_length()
     chunk = Signal(SttChunk, reset_less=True)
     m.d.sync += [
-        ports.chunk_valid.eq(pipe.valid & pipe.mark & pipe.chunked),
-        ports.order_valid.eq(pipe.valid & pipe.turn),
-        ports.order.eq(pipe.chunked),
-        chunk.first.eq(pipe.first_chunk),
-        chunk.last.eq(pipe.last),
-        chunk.row.eq(pipe.ring_row + pipe.sent[bits:]),
-        chunk.lane.eq(pipe.sent[:bits]),
-        chunk.length.eq(Mux(pipe.left[-1], 0, pipe.left)),
-        chunk.release_row.eq(pipe.after_row),
+        ports.chunk_valid.eq(pipe.valid & beats.chunked),
+        ports.order_valid.eq(pipe.valid & beats.turn),
+        ports.order.eq(beats.chunked),
+        chunk.first.eq(beats.first_chunk),
+        chunk.last.eq(beats.last),
+        chunk.row.eq(packet_row + beats.sent[bits:]),
+        chunk.lane.eq(beats.sent[:bits]),
+        chunk.length.eq(Mux(beats.left[-1], 0, beats.left)),
+        chunk.release_row.eq(row_behind),
         chunk.reason.eq(pipe.frame_reason),
         chunk.source.eq(Cat(pipe.source_3, pipe.source_2, pipe.source_1, pipe.source_0)),
         chunk.local.eq(pipe.local),

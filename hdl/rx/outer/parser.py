@@ -4,16 +4,30 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.parse.ethernet import ethernet
+from hdl.net.protocol import TCP, UDP
+from hdl.net.sum16 import fold
+from hdl.parse.ethernet import count_beats, ethernet
 from hdl.parse.pipe import BeatPipe, at_least
 from hdl.registers.receive import Encapsulation, RxReason
 from hdl.rx.layouts import LENGTH_BITS, LONGEST, OuterFacts, SttChunk, rx_beat
 from hdl.rx.outer.chunks import chunk_marks, leave_chunks
-from hdl.rx.outer.network import LOCAL_WRITE, local, network
+from hdl.rx.outer.network import FOLD_WRITE, LOCAL_WRITE, local, network
 from hdl.rx.outer.options import OPTION_WRITE, options
 from hdl.rx.outer.sums import masks, sums
-from hdl.rx.outer.tunnel import ACK, ETHERNET_OVER_GRE, FIN_SYN_RST_ACK, STT_HEADER, first_of, kind, pairs_at, tunnel
+from hdl.rx.outer.tunnel import (
+    ACK,
+    ETHERNET_OVER_GRE,
+    FIN_SYN_RST_ACK,
+    STT_HEADER,
+    first_of,
+    headers,
+    kind,
+    pairs_at,
+    start,
+    tunnel,
+)
 from hdl.stream.beat import wire_beat
+from hdl.stream.paced_fifo import PACKET_PACE
 
 SMALLEST, TAGGED = 14, 18  # bytes of a packet; of one with a tag
 TOTAL_BITS = 15
@@ -30,9 +44,9 @@ class OuterParse(wiring.Component):
         chunk                                                 │ one or more, of an STT fragment │
         facts                                                                │ one │
 
-        ethernet ─ network ─ local ─ tunnel ─┬─ beat
-                                             ├─ options ──────────────────────┐
-                                             └─ masks ─ sums ─ checksums ─────┴─ chunk, facts
+        ethernet ─ network ─┬─ local ──┬─ tunnel ─┬─ options ──────────────────┐
+                            └─ headers ┘          ├─ masks ─ sums ─ checksums ─┴─ chunk, facts
+                                                  └─ start ─ beat
 
     No length is known before the packet's end, so nothing is decided from one before; what must leave earlier
     (chunks of STT fragments) says at the end whether it was true.
@@ -42,7 +56,8 @@ class OuterParse(wiring.Component):
 
     Ports: `i_valid`, `i` (`wire_beat`); `beat_valid`, `beat` (`rx_beat`); `chunk_valid`, `chunk` (`SttChunk`);
     `order_valid`, `order`: one bit a packet, 1: it comes as chunks; `facts_valid`, `facts` (`OuterFacts`);
-    `local_write`, `options_write` (rows of the tables LOCAL and OPTION). No ready anywhere. Beats may have gaps.
+    `local_write`, `folds_write`, `options_write` (rows of the tables LOCAL, FOLD and OPTION). No ready anywhere. Beats
+    may have gaps. The last beats of two packets are `PACKET_PACE[width]` cycles apart at least.
     Latency: `latency` cycles from a beat to the same beat, `facts_latency` from the last beat to facts and chunks.
     Throughput: one beat a cycle.
     Standards: IEEE 802.1Q, RFC 791, RFC 8200, RFC 768, RFC 2784, RFC 2890, RFC 7637, RFC 7348, RFC 8926,
@@ -55,8 +70,8 @@ class OuterParse(wiring.Component):
 
     def __init__(self, width: int):
         self.width = width
-        self.latency = 16
-        self.facts_latency = 29 + (width // 2 - 1).bit_length()
+        self.latency = 12
+        self.facts_latency = 20 + (width // 2 - 1).bit_length()
         super().__init__(
             {
                 "i_valid": In(1),
@@ -70,6 +85,7 @@ class OuterParse(wiring.Component):
                 "facts_valid": Out(1),
                 "facts": Out(OuterFacts),
                 "local_write": In(LOCAL_WRITE),
+                "folds_write": In(FOLD_WRITE),
                 "options_write": In(OPTION_WRITE),
             }
         )
@@ -77,22 +93,32 @@ class OuterParse(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pipe = self._enter(m)
-        count(pipe)
+        chunk_marks(pipe.fork())
         ethernet(pipe)
         network(pipe)
-        local(pipe, self.local_write)
+        local(pipe.fork(), self.local_write, self.folds_write)
+        headers(pipe)
+        count(pipe.fork())
         tunnel(pipe)
+        pairs_at(pipe.fork(), pipe.body, 4, "f")
+        pipe.step()
+        options(pipe.fork(), self.options_write)
+        summed = pipe.fork()
+        masks(summed)
+        start(pipe)
         assert pipe.stage + 1 == self.latency, f"latency is {pipe.stage + 1}"
         self._beats(pipe)
-        options(pipe.fork(), self.options_write)
-        pairs_at(pipe.fork(), pipe.body, 4, "f")
-        chunk_marks(pipe.fork())
-        masks(pipe)
-        sums(pipe)
+        sums(summed)
+        beats = pipe.fork()
+        pipe.conclude("mark")
+        self._lengths(pipe.fork())
+        pipe.stage = summed.stage
         self._checksums(pipe)
+        beats.stage = pipe.stage
+        chunks = pipe.fork()
         self._reasons(pipe)
-        leave_chunks(pipe, self)
-        self._facts(pipe)
+        leave_chunks(chunks, beats, self)
+        self._facts(pipe, beats)
         assert pipe.stage + 2 == self.facts_latency, f"latency of facts is {pipe.stage + 2}"  # a register on each side
         return m
 
@@ -121,6 +147,7 @@ class OuterParse(wiring.Component):
             data=beat.data,
             bytes=beat.bytes,
             meta=meta,
+            pace=PACKET_PACE[width],
         )
 
     def _beats(self, pipe: BeatPipe) -> None:
@@ -136,47 +163,53 @@ class OuterParse(wiring.Component):
             self.beat.length.eq(pipe.length),
         ]
 
-    def _checksums(self, pipe: BeatPipe) -> None:
-        """The outer checksums, and where headers end against where packets do; 3 stages."""
-        pseudo = ~pipe.is_gre
-        at_word = pipe.l4
+    def _lengths(self, pipe: BeatPipe) -> None:
+        """Where headers end against where packets do; 3 stages."""
+        l4 = pipe.l4
         pipe.put(
-            with_protocol=pipe.sum_covered + Mux(pseudo, Mux(pipe.udp_tunnel, Const(17, 6), Const(6, 6)), 0),
-            l4_length=(pipe.end - at_word)[:17],
-            room=(pipe.ip_end - at_word)[:18],  # bytes behind the IP header, signed
-            header_good=pipe.ipv6 | (pipe.sum_header == 0xFFFF),
+            l4_length=(pipe.end - l4)[:16],
+            room=(pipe.ip_end - l4)[:18],  # bytes behind the IP header, signed
             past_packet=pipe.ip_end > pipe.total,
             headers_here=pipe.data_at <= pipe.total,
             is_fragment=pipe.is_fragment & (pipe.ipv4 | (pipe.fragment_end <= pipe.total)),
             past_ip=pipe.end > pipe.ip_end,
             body_past=pipe.data_at > pipe.end,
-            udp_length=pipe.h_1[16:],
             data_size=(pipe.ip_end - pipe.data_at)[:17],
             runt=pipe.total < SMALLEST,
             oversize=pipe.total > LONGEST,
         )
         pipe.step()
+        udp_length = pipe.h_1[16:]
+        protocol = Mux(pipe.udp_tunnel, Const(UDP, 6), Const(TCP, 6))
         pipe.put(
-            with_length=pipe.with_protocol[:16] + pipe.with_protocol[16] + Mux(pipe.is_gre, 0, pipe.l4_length[:16]),
+            pseudo_sum=Mux(pipe.is_gre, 0, pipe.l4_length + protocol)[:17],
             least_4=~pipe.room[17] & pipe.room[2:17].any(),
             least_8=~pipe.room[17] & pipe.room[3:17].any(),
             least_20=~pipe.room[17] & (pipe.room[5:17].any() | (pipe.room[2:5] >= 5)),
-            udp_8=pipe.udp_length[3:].any(),
-            udp_16=pipe.udp_length[4:].any(),
+            udp_8=udp_length[3:].any(),
+            udp_16=udp_length[4:].any(),
             fragment_end_at=(Cat(pipe.h_1[:16], Const(0, 1)) + pipe.data_size)[:17],
             total_small=pipe.h_1[16:] < STT_HEADER + SMALLEST,
         )
         pipe.step()
-        total = pipe.with_length
-        good = (total[:16] == 0xFFFF) & (total[16:] == 0) | (total[16:18] == 1) & (total[:16] == 0xFFFE)
-        good = good | (total[16:18] == 2) & (total[:16] == 0xFFFD)
         pipe.put(
-            l4_good=good,
             beyond_total=pipe.fragment_end_at > pipe.h_1[16:],
             size_small=~pipe.data_size[16] & (pipe.data_size < STT_HEADER),
             offset_small=pipe.h_1[:16] < STT_HEADER,
             size_giant=pipe.data_size[LENGTH_BITS:].any(),
         )
+        pipe.step()
+
+    def _checksums(self, pipe: BeatPipe) -> None:
+        """The outer checksums; 2 stages."""
+        pipe.put(
+            # a running sum that is 0xFFFF, with or without its last carry
+            header_good=pipe.ipv6 | _all_ones(pipe.total_header),
+            sum_bytes=fold(pipe.total_bytes),
+            with_pseudo=pipe.total_covered + pipe.pseudo_sum,
+        )
+        pipe.step()
+        pipe.put(l4_good=_all_ones(pipe.with_pseudo))
         pipe.step()
 
     def _reasons(self, pipe: BeatPipe) -> None:
@@ -238,7 +271,6 @@ class OuterParse(wiring.Component):
             & ~stt_length
             & pipe.headers_here
             & (pipe.h_3[16:24] & FIN_SYN_RST_ACK == ACK),
-            late_length=pipe.past_packet,
         )
         pipe.step()
         inside = Mux(
@@ -264,13 +296,13 @@ class OuterParse(wiring.Component):
             verdict=Mux(
                 pipe.oversize,
                 RxReason.OVERSIZE,
-                Mux(pipe.late_length, RxReason.OUTER_LENGTH, Mux(pipe.l4_good, 0, RxReason.STT_CHECKSUM)),
+                Mux(pipe.past_packet, RxReason.OUTER_LENGTH, Mux(pipe.l4_good, 0, RxReason.STT_CHECKSUM)),
             )[:6],
             kind=kind(pipe),
         )
         pipe.step()
 
-    def _facts(self, pipe: BeatPipe) -> None:
+    def _facts(self, pipe: BeatPipe, beats: BeatPipe) -> None:
         """One record a packet, behind its last beat; registered."""
         bare = pipe.kind == Encapsulation.BARE
         gre_key = Mux(pipe.h_0[31], pipe.h_2, pipe.h_1)
@@ -279,8 +311,8 @@ class OuterParse(wiring.Component):
         facts = {
             "kind": pipe.kind,
             "reason": Mux(pipe.chunked, 0, pipe.reason),
-            "row": pipe.ring_row,
-            "end_row": pipe.end_row,
+            "row": pipe.packet_row,
+            "end_row": pipe.row_behind,
             "length": Mux(pipe.total[14], (1 << 14) - 1, pipe.total[:14]),
             "start": Mux(bare, 0, pipe.start),
             "l3": pipe.l3,
@@ -308,31 +340,29 @@ class OuterParse(wiring.Component):
         }
         record = Signal(OuterFacts, reset_less=True)
         m = pipe.m
-        m.d.sync += self.facts_valid.eq(pipe.valid & pipe.last)
+        m.d.sync += self.facts_valid.eq(pipe.valid & beats.last)
         m.d.sync += [getattr(record, name).eq(value) for name, value in facts.items()]
         m.d.sync += [getattr(record.stt, name).eq(value) for name, value in stt.items()]
         m.d.comb += self.facts.eq(record)
 
 
+def _all_ones(total):
+    """Whether a sum of 16-bit words that has not been folded comes to 0xFFFF, other than from nothing."""
+    low, high = total[:16], total[16:]
+    return low[len(high) :].all() & (low[: len(high)] == ~high)
+
+
 def count(pipe: BeatPipe) -> None:
-    """Counted beat by beat: `ring_row` (of the packet's first beat), `end_row`, `row`, `total` (bytes so far)."""
-    m = pipe.m
-    rows = Signal(16)
-    total, row = pipe.state("total", TOTAL_BITS), pipe.state("row", ROW_BYTES_BITS - (pipe.width - 1).bit_length())
+    """Count anew, rather than delay: `index` and `beat_is`, `row` and `total` (bytes so far); 1 stage."""
+    count_beats(pipe)
+    bits = (pipe.width - 1).bit_length()
+    row = pipe.state("row", ROW_BYTES_BITS - bits)
     again = row.all()  # far behind the end of what may be taken: eight numbers, over and over
-    words = pipe.words()
-    with m.If(pipe.valid):
-        m.d.sync += [
-            rows.eq(rows + 1),
-            row.eq(Mux(pipe.first, 0, Mux(again, row - 7, row + 1))),
-            total.eq(Mux(pipe.first, pipe.bytes, Mux(total[-1], total, total + pipe.bytes))),
-        ]
-    end_row = pipe.state("end_row", 16)
-    with m.If(pipe.valid):
-        m.d.sync += end_row.eq(rows + 1)
-    pipe.keep(pipe.first, ring_row=rows)
+    with pipe.m.If(pipe.valid):
+        pipe.m.d.sync += row.eq(Mux(pipe.first, 0, Mux(again, row - 7, row + 1)))
+    pipe.step()
+    top = TOTAL_BITS - 1 - bits
+    rows = (pipe.row[:top] + pipe.bytes[bits])[: top + 1]
+    pipe.put(total=Cat(pipe.bytes[:bits], rows[:top], rows[top] | pipe.row[top:].any()))
     beat, lane = divmod(7, pipe.lanes)
-    seen = Signal(4)  # beats of the packet so far, at most 15
-    with m.If(pipe.valid):
-        m.d.sync += seen.eq(Mux(pipe.first, 1, Mux(seen.all(), seen, seen + 1)))
-    pipe.keep(pipe.first if beat == 0 else ~pipe.first & (seen == beat), vid=words[lane][:12])
+    pipe.keep(pipe.beat_is[beat], since_beat=beat, vid=pipe.words()[lane][:12])

@@ -2,19 +2,18 @@
 
 from amaranth import Cat, Mux, Signal
 
-from hdl.net.sum16 import fold
-from hdl.parse.ethernet import FIRST_PAIR
-from hdl.parse.pipe import BeatPipe
-from hdl.rx.outer.tunnel import GRE
+from hdl.parse.pipe import BeatPipe, at_least
+from hdl.parse.sums import accumulate, trees
+from hdl.rx.outer.network import first_beat
+from hdl.rx.outer.tunnel import GRE, SMALLEST_HEADER
 from hdl.stream.align import thermometer
 
 PARTS = ("header", "covered", "bytes")
 ADDRESS_WORDS = {"ipv4": range(6, 10), "ipv6": range(4, 20)}  # from the start of the network header
-SUM_BITS = 30  # of 9,238 bytes and more
 
 
 def masks(pipe: BeatPipe) -> None:
-    """Which words belong to which sum; 2 stages.
+    """Which words belong to which sum, and zeros for all others; 2 stages.
 
     ::
 
@@ -24,15 +23,19 @@ def masks(pipe: BeatPipe) -> None:
                                                           (STT:) bytes └───────────────────────────────┘
     """
     bits = (pipe.width - 1).bit_length()
-    row = pipe.row
 
     def from_word(name: str, byte):
         """Words of this beat from that (even) byte on, as a few facts for the next stage."""
-        return {
-            f"{name}_before": row > byte[bits:],
-            f"{name}_here": row == byte[bits:],
-            f"{name}_lane": byte[1:bits],
-        }
+        row = byte[bits:]
+        return {f"{name}_before": pipe.index > row, f"{name}_here": pipe.index == row, f"{name}_lane": byte[1:bits]}
+
+    # until then, what a header says of the end is another packet's
+    known = at_least(pipe.index, first_beat(pipe, SMALLEST_HEADER)) & ~(pipe.udp_tunnel & ~pipe.h_seen_1)
+    here, ended = Signal(name="end_here"), Signal(name="end_before")
+    pipe.m.d.comb += [
+        here.eq((pipe.row == pipe.end[bits:]) & known),
+        ended.eq(pipe.before(here, restart=0) | pipe.before(ended, restart=0)),
+    ]
 
     words = range(pipe.lanes)
     fixed = {
@@ -42,8 +45,8 @@ def masks(pipe: BeatPipe) -> None:
     pipe.put(
         **from_word("at", pipe.l4),
         **from_word("data", pipe.data_at),
-        end_before=(row < pipe.end[bits:]) | (pipe.udp_tunnel & ~pipe.h_seen_1),  # UDP's length has yet to come
-        end_here=row == pipe.end[bits:],
+        end_before=ended,
+        end_here=here,
         end_lane=pipe.end[:bits],
         before_network=_before(pipe, 7),
         surely_ip=_before(pipe, 7 + 10),  # what a header's size said before it came is another packet's
@@ -71,15 +74,18 @@ def masks(pipe: BeatPipe) -> None:
 
     in_l4, in_data = from_on("at") & ~pipe.surely_ip, from_on("data") & pipe.data_known.replicate(pipe.lanes)
     before_end = held("lanes", thermometer(pipe.end_lane, pipe.width))
-    inside = held("inside", Cat(pipe.end_before | (pipe.end_here & bit) for bit in before_end))  # bytes before the end
-    kept = Cat(Mux(inside[n], pipe.data[8 * n : 8 * n + 8], 0) for n in range(pipe.width))
-    header = ~(pipe.before_network | in_l4)[: pipe.lanes]
-    pipe.put(
-        kept=kept,
-        in_header=header & pipe.ipv4.replicate(pipe.lanes),
-        in_covered=in_l4 | (pipe.addresses & pipe.pseudo.replicate(pipe.lanes)),
-        in_bytes=in_data,
-    )
+    inside = held(
+        "inside", Cat(~pipe.end_before & (~pipe.end_here | bit) for bit in before_end)
+    )  # bytes before the end
+    kept = pipe.words(held("kept", Cat(Mux(inside[n], pipe.data[8 * n : 8 * n + 8], 0) for n in range(pipe.width))))
+    parts = {
+        "header": ~(pipe.before_network | in_l4) & pipe.ipv4.replicate(pipe.lanes),
+        "covered": in_l4 | (pipe.addresses & pipe.pseudo.replicate(pipe.lanes)),
+        "bytes": in_data,
+    }
+    for name, mask in parts.items():
+        mask = held(name, mask[: pipe.lanes])
+        pipe.put(**{f"{name}_{n}": Mux(mask[n], word, 0) for n, word in enumerate(kept)})
     pipe.step()
 
 
@@ -116,35 +122,6 @@ def _holds(pipe: BeatPipe, words: list[int], tags: int):
 
 
 def sums(pipe: BeatPipe) -> None:
-    """Add up each part up to this beat; one stage for each level of the adder tree and 3 more."""
-    m = pipe.m
-    raw, kept = pipe.words(), pipe.words(pipe.kept)
-    for name, words in (("header", raw), ("covered", kept), ("bytes", kept)):
-        inside = getattr(pipe, f"in_{name}")
-        pipe.put(**{f"{name}_{n}": Mux(inside[n], word, 0) for n, word in enumerate(words)})
-    pipe.step()
-    count = pipe.lanes
-    while count > 1:
-        count //= 2
-        for name in PARTS:
-            terms = [getattr(pipe, f"{name}_{n}") for n in range(2 * count)]
-            pipe.put(**{f"{name}_{n}": terms[2 * n] + terms[2 * n + 1] for n in range(count)})
-        pipe.step()
-    for name in PARTS:
-        carried = Signal(SUM_BITS, name=f"carried_{name}")
-        total = (carried + getattr(pipe, f"{name}_0"))[:SUM_BITS]
-        with m.If(pipe.valid):
-            m.d.sync += carried.eq(Mux(pipe.last, 0, total))
-        pipe.put(**{f"total_{name}": total})
-    pipe.step()
-    pipe.put(**{f"total_{name}": _total(pipe, name)[:16] + _total(pipe, name)[16:] for name in PARTS})
-    pipe.step()
-    pipe.put(**{f"sum_{name}": fold(_total(pipe, name)) for name in PARTS})
-    pipe.step()
-
-
-def _total(pipe: BeatPipe, name: str):
-    return getattr(pipe, f"total_{name}")
-
-
-assert FIRST_PAIR == 4
+    """Add up each part up to this beat; one stage for each level of the adder tree and 2 more."""
+    trees(pipe, PARTS, pipe.lanes)
+    accumulate(pipe, PARTS)

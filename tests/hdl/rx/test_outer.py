@@ -4,11 +4,15 @@ import os
 from random import Random
 
 import pytest
+from amaranth import Value
 from amaranth.sim import Simulator
 
+from driver.receive import match_rows
 from hdl.registers.receive import RxReason
+from hdl.registers.rx_tables import FOLD_FIELDS, OPTION_FIELDS, fold
 from hdl.rx.layouts import chunk_rows
 from hdl.rx.outer import OuterParse
+from hdl.stream.paced_fifo import PACKET_PACE
 from sim.model.card import Card
 from sim.model.receive import decapsulate, stt
 from sim.model.receive.outer import read
@@ -41,6 +45,8 @@ def packets(rng, count):
         sent = card.transmit(sample.frame, vport=vport, gso_size=sample.gso_size, accecn=sample.accecn)
         for packet in rng.sample(sent, min(len(sent), 3)):
             made.append(packet if rng.random() < 0.5 else mutate(rng, packet))
+            while rng.random() < 0.2:  # at the pace of the shortest there are
+                made.append(packet[: rng.randint(1, 80)])
         if len(made) >= count:
             break
     return [packet[:9300] if packet else b"\0" for packet in made]
@@ -97,22 +103,29 @@ def test_outer(width):
             ctx.set(dut.local_write.entry, row | {kind: kind in ends for kind in KINDS})
             await ctx.tick()
         ctx.set(dut.local_write.valid, 0)
-        for number, (group, kind) in enumerate(sorted(KNOWN)):
-            ctx.set(dut.options_write.valid, 1)
-            ctx.set(dut.options_write.row, number)
-            ctx.set(dut.options_write.entry, {"valid": 1, "class": group, "type": kind})
-            await ctx.tick()
-        ctx.set(dut.options_write.valid, 0)
+        folds = match_rows(FOLD_FIELDS, {number: fold(int(address)) for number, address in enumerate(LOCALS)})
+        known = {number: group << 8 | kind for number, (group, kind) in enumerate(sorted(KNOWN))}
+        for port, rows in ((dut.folds_write, folds), (dut.options_write, match_rows(OPTION_FIELDS, known))):
+            for number, row in rows.items():
+                ctx.set(port.valid, 1)
+                ctx.set(port.row, number)
+                ctx.set(Value.cast(port.entry), row)
+                await ctx.tick()
+            ctx.set(port.valid, 0)
+        since = 0  # cycles since a packet's last beat
         for packet in sent:
             for at in range(0, len(packet), width):
-                while rng.random() < 0.1:
+                last = at + width >= len(packet)
+                while rng.random() < 0.1 or (last and since < PACKET_PACE[width] - 1):
+                    since += 1
                     ctx.set(dut.i_valid, 0)
                     await ctx.tick()
                 piece = packet[at : at + width]
                 data = int.from_bytes(piece + b"\xa5" * (width - len(piece)), "little")
-                ctx.set(dut.i, {"data": data, "bytes": len(piece), "last": at + width >= len(packet)})
+                ctx.set(dut.i, {"data": data, "bytes": len(piece), "last": last})
                 ctx.set(dut.i_valid, 1)
                 await ctx.tick()
+                since = 0 if last else since + 1
         ctx.set(dut.i_valid, 0)
         await ctx.tick().repeat(80)
 
