@@ -15,8 +15,9 @@ from hdl.registers.receive import ChecksumStatus
 from hdl.rx.inner.extension import extension
 from hdl.rx.inner.rows import header_rows
 from hdl.rx.inner.strip import inner_beat
-from hdl.rx.inner.sums import network_sums, transport_sums
+from hdl.rx.inner.sums import network_stages, network_sums, transport_sums, verify
 from hdl.rx.layouts import LENGTH_BITS, InnerFacts
+from hdl.stream.paced_fifo import PACE
 
 
 class InnerParse(wiring.Component):
@@ -46,6 +47,7 @@ class InnerParse(wiring.Component):
     statuses and all that is one bit wide are 0. Of an `unparsed` frame `l4` and `header_words` do not apply either.
 
     Ports: `i_valid`, `i` (`inner_beat`); `row_valid`, `row`, `row_first`; `facts_valid`, `facts`. No ready anywhere.
+    At 8 bytes a beat the last beats of two frames are `PACE` cycles apart at least.
     Latency: `latency` cycles from a beat to its row, and from the last beat to the facts. Throughput: one beat a cycle.
     Standards: IEEE 802.1Q, RFC 791, RFC 8200, RFC 9293, RFC 768.
 
@@ -72,31 +74,45 @@ class InnerParse(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         i = self.i
-        pipe = BeatPipe(m, width=self.width, valid=self.i_valid, first=i.first, last=i.last, data=i.data, meta=i)
+        pipe = BeatPipe(
+            m,
+            width=self.width,
+            valid=self.i_valid,
+            first=i.first,
+            last=i.last,
+            data=i.data,
+            meta=i,
+            pace=PACE[self.width] if self.width == 8 else 1,
+        )
         _what_came(pipe)
+        facts = pipe.fork()
+        facts.conclude("ends")
         ethernet(pipe)
         candidates(pipe.fork())
         head = pipe.fork()
         network(pipe)
         _network_words(head)
-        summed = pipe.fork()
+        # not before they are needed: up to there a frame's data waits in one RAM
+        summed = pipe.fork(pipe.stage + max(2 * EXTENSIONS + 3 - network_stages(self.width), 0))
         network_sums(summed)
-        _network_facts(pipe.fork())
+        _network_facts(facts.fork(pipe.stage))
         for _ in range(EXTENSIONS):
             extension(pipe)
-        sums = pipe.fork()
-        sums.stage -= 1
+        first = max(pipe.stage, summed.stage)
+        sums = pipe.fork(pipe.stage - 1)
         _count(sums)
         transport(pipe)
-        transport_sums(sums, summed.stage)
+        transport_sums(sums)
         header_rows(pipe.fork())
-        _transport_facts(pipe)
-        pipe.stage = max(pipe.stage, sums.stage)
-        self._leave(pipe)
-        assert pipe.stage == self.latency, f"latency is {pipe.stage}"
+        facts.stage = sums.stage
+        verify(facts, first, pipe.stage)
+        _transport_facts(facts.fork(pipe.stage))
+        facts.stage = pipe.stage = max(pipe.stage + 1, facts.stage)
+        self._leave(facts, pipe)
+        assert facts.stage == self.latency, f"latency is {facts.stage}"
         return m
 
-    def _leave(self, pipe: BeatPipe):
+    def _leave(self, pipe: BeatPipe, beats: BeatPipe):
         """Put the facts together and register them; rows of the same beat beside them; 1 stage."""
         m = pipe.m
         has_ip, whole = pipe.has_ip, pipe.whole & ~pipe.bad
@@ -133,7 +149,7 @@ class InnerParse(wiring.Component):
             "partial": has_sum & pipe.field_partial,
             "pseudo": pipe.pseudo,
             "l4_sum": pipe.l4_sum,
-            "hash": (pipe.address_hash ^ (pipe.port_hash & (tcp | udp).replicate(32))) & has_ip.replicate(32),
+            "hash": toeplitz(pipe.hashed),
             "rows": Mux(tcp, pipe.row_count, 0),
         }
         assert values.keys() == {name for name, _ in data.Layout.cast(InnerFacts)}
@@ -141,10 +157,10 @@ class InnerParse(wiring.Component):
         row, row_valid, row_first = Signal(8 * self.width, reset_less=True), Signal(), Signal(reset_less=True)
         m.d.sync += [getattr(facts, name).eq(value) for name, value in values.items()]
         m.d.sync += [
-            valid.eq(pipe.valid & pipe.last & ~pipe.void),
-            row_valid.eq(pipe.valid & pipe.has_row),
-            row.eq(pipe.row_data),
-            row_first.eq(pipe.first),
+            valid.eq(pipe.valid),
+            row_valid.eq(beats.valid & beats.has_row),
+            row.eq(beats.row_data),
+            row_first.eq(beats.first),
         ]
         m.d.comb += [
             self.facts_valid.eq(valid),
@@ -157,12 +173,10 @@ class InnerParse(wiring.Component):
 
 
 def _what_came(pipe: BeatPipe) -> None:
-    """In the first stage: how many pairs have come, at the last beat (128: at least so many), and the first words."""
+    """In the first stage: how many pairs have come, at the last beat (128: at least so many)."""
     size = pipe.meta.size
     here = Mux(size[9:].any(), 128, size[2:9] + size[1])[:8]
-    words = pipe.words()
-    pipe.put(here=here, void=pipe.meta.void)
-    pipe.keep(pipe.first, dst_mac=Cat(words[2], words[1], words[0]))
+    pipe.put(here=here, ends=pipe.last & ~pipe.meta.void)
 
 
 def _network_words(pipe: BeatPipe) -> None:
@@ -192,9 +206,11 @@ def _count(pipe: BeatPipe) -> None:
 def _transport_facts(pipe: BeatPipe) -> None:
     """Behind `transport`: are the headers whole, and how much lies behind them? 1 stage."""
     ports = pipe.ports
+    whole = pipe.final & (pipe.final_pair < pipe.here)
+    hash_ports = (pipe.tcp_header | pipe.udp_header) & whole & ~pipe.bad
     pipe.put(
-        whole=pipe.final & (pipe.final_pair < pipe.here),
+        whole=whole,
         payload=(pipe.ip_end - Cat(Const(2, 2), pipe.final_pair))[:17],
-        port_hash=toeplitz(ports[16:] ^ ports[:16]),
+        hashed=Mux(pipe.has_ip, pipe.address_words ^ Mux(hash_ports, ports[16:] ^ ports[:16], 0), 0),
     )
     pipe.step()

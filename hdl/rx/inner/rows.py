@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Mux
 
 from hdl.parse.ethernet import FIRST_PAIR
 from hdl.parse.pipe import BeatPipe
-from hdl.parse.region import regions
+from hdl.parse.region import header_words
 from hdl.registers.patches import InnerPatch
 from hdl.rx.layouts import MERGED_BYTES
 
@@ -21,7 +21,7 @@ def header_rows(pipe: BeatPipe) -> None:
 
     Begins behind `transport`. Gives `has_row`, `row_data` and `row_count` (of the frame).
     """
-    regions(pipe.fork())
+    header_words(pipe)
     pipe.put(
         in_front=~pipe.runt & (pipe.index < most_rows(pipe.width)),
         row_count=_row_count(pipe),
@@ -33,12 +33,12 @@ def header_rows(pipe: BeatPipe) -> None:
     kept = []
     for lane in range(pipe.lanes):
         code, inside = getattr(pipe, f"code_{lane}"), _inside(pipe, (lane + 1) // 2)
-        word = Mux(code.any() & (code != InnerPatch.TCP_FLAGS), 0, words[lane])
+        word, zero = words[lane], ~inside | (code.any() & (code != InnerPatch.TCP_FLAGS))
         if lane % 2:
             tos = getattr(pipe, f"tos_{lane}")
             zeros = Mux(code == InnerPatch.TCP_FLAGS, ENDS, 0) | Mux(tos[0], TOS_IPV4, 0) | Mux(tos[1], TOS_IPV6, 0)
             word &= ~Cat(zeros, Const(0, 16))[:16]
-        word &= inside.replicate(16)
+        word = Mux(zero, 0, word)
         kept.append(Cat(word[8:], word[:8]))
     pipe.put(has_row=pipe.in_front & ~pipe.behind, row_data=Cat(kept))
     pipe.step()

@@ -6,10 +6,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hdl.rx.layouts import LENGTH_BITS, rx_beat
-from hdl.stream.align import Rotate, above, lane_bits
+from hdl.stream.align import above, lane_bits
 from hdl.stream.beat import delayed
 
 UNIT = 2  # bytes: all headers are whole 16-bit words
+SELECT = 2  # bits of a frame's place in its row that one stage looks at
 UNKNOWN = (1 << 17) - 1  # length of a bare frame whose last byte has not come yet
 
 
@@ -33,8 +34,7 @@ class Strip(wiring.Component):
     ::
 
         i        │ o o o o │ o o i0 i0 │ i1 i1 i1 i1 │ i2 . . . │ the next packet's        switch, lane = 2 in row 1
-        rotated  │ o o o o │ i0 i0 o o │ i1 i1 i1 i1 │ . . i2 . │ ...                      by its own frame's amount
-        o                  │ o o o o   │ i0 i0 i1 i1 │ i1 i1 i2 . │                        one row later
+        o                  │ o o o o   │ i0 i0 i1 i1 │ i1 i1 i2 . │                        one row later: out of both
                              void        first         last
 
     A packet is a bare frame from its first row on, until a row with `switch` comes: then what was given of it ends with
@@ -55,8 +55,8 @@ class Strip(wiring.Component):
 
     def __init__(self, width: int):
         self.width = width
-        self.rotate = Rotate(width, UNIT, 1 if width <= 16 else 2)
-        self.latency = self.rotate.latency + 2
+        self.stages = -(-lane_bits(width, UNIT) // SELECT)
+        self.latency = self.stages + 2
         super().__init__(
             {
                 "i_valid": In(1),
@@ -68,7 +68,6 @@ class Strip(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rotate = rotate = self.rotate
         i, width, lanes = self.i, self.width, self.width // UNIT
         bits, byte_bits = lane_bits(width, UNIT), exact_log2(width)
 
@@ -106,47 +105,49 @@ class Strip(wiring.Component):
         with m.Elif(give):
             m.d.sync += [opening.eq(0), count.eq(count + 1)]
 
-        # -- rotate each row; meanwhile count the bytes of the frame that leaves
-        m.d.comb += [rotate.i.eq(i.data), rotate.amount.eq(-at_now)]
-
+        # -- count the bytes of the frame that leaves
         def later(value, cycles: int, name: str):
             return delayed(m, value, cycles, name=name)
 
         flush_1, at_1, bare_1, ends_1 = (later(v, 1, n) for v, n in ((flush, "flush"), (at, "at"), (bare, "bare"),
                                                                       (ends, "ends")))  # fmt: skip
         left_1 = later(left, 1, "left")
-        left_2 = later(left_1, 1, "left_again")
-        tail = Mux(flush_1, Mux(left_2 < 0, 0, left_2), left_1 + width)[: byte_bits + 1]
-        tail_2, count_2 = later(tail, 1, "tail"), later(count, 2, "count")
-        size = Cat(tail_2[:byte_bits], (count_2 + tail_2[byte_bits])[: len(count)])
-        so_far = Mux(later(ends_1, 1, "ends_again"), size, UNKNOWN)
-        promised = Mux(later(bare_1, 1, "bare_again"), so_far, later(length, 2, "length"))
+        tail = Mux(flush, Mux(left_1 < 0, 0, left_1), left + width)[: byte_bits + 1]
+        tail_1, count_1 = later(tail, 1, "tail"), later(count, 1, "count")
+        size = Cat(tail_1[:byte_bits], (count_1 + tail_1[byte_bits])[: len(count)])
+        promised = Mux(bare_1, Mux(ends_1, size, UNKNOWN), later(length, 1, "length"))
 
-        # -- and join it with the one before
-        wrapped = Cat(above(later(at_1, rotate.latency - 2, "at_masked"), lanes - 1 - lane) for lane in range(lanes))
-        flushed = later(flush_1, rotate.latency - 2, "flushed")
-        take_prev, take_this = Signal(lanes, reset_less=True), Signal(lanes, reset_less=True)
-        m.d.sync += [take_prev.eq(~wrapped), take_this.eq(wrapped & (~flushed).replicate(lanes))]
-        prev = Signal(8 * width, reset_less=True)
-        came, leaves = self.i_valid, give
-        for cycle in range(rotate.latency):
-            came_next, leaves_next = Signal(name=f"came_{cycle}"), Signal(name=f"leaves_{cycle}")
-            m.d.sync += [came_next.eq(came), leaves_next.eq(leaves)]
-            came, leaves = came_next, leaves_next
+        # -- each beat out of the last row and this one
+        row, prev = Signal(8 * width, reset_less=True), Signal(8 * width, reset_less=True)
+        came = Signal()
+        m.d.sync += [row.eq(i.data), came.eq(self.i_valid)]
         with m.If(came):
-            m.d.sync += prev.eq(rotate.o)
-
-        def spread(mask):
-            return Cat(bit.replicate(8 * UNIT) for bit in mask)
-
-        o, wait = self.o, rotate.latency
+            m.d.sync += prev.eq(row)
+        o, window, amount, leaves, wait = self.o, Cat(prev, row), at_1, give, self.stages
+        for stage in reversed(range(wait)):
+            low = SELECT * stage
+            kept = 8 * UNIT * (lanes + (1 << low) - 1)  # what the stages behind this one may choose from
+            chosen = Signal(kept, name=f"chosen_{stage}")
+            with m.Switch(amount[low:]):
+                for turn in range(1 << (len(amount) - low)):
+                    with m.Case(turn):
+                        m.d.comb += chosen.eq(window[8 * UNIT * turn << low :])
+            if stage:
+                window, amount = later(chosen, 1, f"window_{stage}"), later(amount[:low], 1, f"amount_{stage}")
+        flushed, at_2 = later(flush_1, wait - 1, "flushed"), later(at_1, wait - 1, "at_again")
+        for lane in range(lanes):
+            empty = flushed & above(at_2, lanes - 1 - lane)  # this row is another packet's
+            m.d.sync += o.data[16 * lane : 16 * lane + 16].eq(Mux(empty, 0, chosen[16 * lane : 16 * lane + 16]))
+        for cycle in range(wait):
+            leaves_next = Signal(name=f"leaves_{cycle}")
+            m.d.sync += leaves_next.eq(leaves)
+            leaves = leaves_next
         m.d.sync += [
             self.o_valid.eq(leaves),
-            o.data.eq((prev & spread(take_prev)) | (rotate.o & spread(take_this))),
             o.first.eq(later(opening, wait, "opening")),
             o.last.eq(later(ends_1, wait - 1, "last")),
             o.void.eq(later(void, wait, "void")),
-            o.length.eq(later(promised, wait - 2, "promised")),
-            o.size.eq(later(size, wait - 2, "size")),
+            o.length.eq(later(promised, wait - 1, "promised")),
+            o.size.eq(later(size, wait - 1, "size")),
         ]
         return m

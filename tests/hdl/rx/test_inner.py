@@ -12,6 +12,7 @@ from amaranth.sim import Simulator
 
 from hdl.registers.receive import ChecksumStatus
 from hdl.rx.inner import InnerParse, Strip
+from hdl.stream.paced_fifo import PACKET_PACE
 from sim.model.checksum import ones_sum
 from sim.model.coalesce.rules import common
 from sim.model.parse import ETHERNET, TCP, UDP, Headers, parse, word
@@ -103,13 +104,18 @@ def plain(record) -> dict:
 
 def run(width: int, given: list[Packet], *, gaps: Random | None = None) -> Seen:
     """Put packets through; `gaps` draws pauses."""
-    dut, ends = Both(width), []
+    dut, ends = Both(width), list[int]()
     strip, inner, seen = dut.strip, dut.inner, Seen(latency=dut.latency)
 
     async def drive(ctx):
         cycle = 0
         for packet in given:
             for beat in beats_of(packet, width):
+                early = beat["last"] and ends and cycle + 1 < ends[-1] + PACKET_PACE[width]
+                for _ in range(ends[-1] + PACKET_PACE[width] - cycle - 1 if early else 0):
+                    ctx.set(strip.i_valid, 0)
+                    await ctx.tick()
+                    cycle += 1
                 while gaps and gaps.random() < 0.3:
                     ctx.set(strip.i_valid, 0)
                     noise = {"data": gaps.getrandbits(8 * width), "lane": 2}
