@@ -29,14 +29,16 @@ def test_list_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        pytest.param("(end <= hole.end))", "(end <= hole.end + 1))", id="data: takes a byte that is here"),
-        pytest.param("second.start.eq(end)", "second.start.eq(end + 1)", id="data: forgets a byte that is missing"),
-        pytest.param("first.end.eq(start)", "first.end.eq(end)", id="data: takes a fragment twice"),
+        pytest.param(
+            "behind.eq(hole.end - end)", "behind.eq(hole.end - end + 1)", id="data: takes a byte that is here"
+        ),
+        pytest.param(
+            "second.start.eq(self.end)", "second.start.eq(self.end + 1)", id="data: forgets a byte that is missing"
+        ),
+        pytest.param("first.end.eq(self.start)", "first.end.eq(self.end)", id="data: takes a fragment twice"),
         pytest.param("(self.fresh | alone)", "(self.fresh | ~alone)", id="whole with a hole"),
         pytest.param("first.eq(last_hole)", "first.eq(hole)", id="a closed hole stays"),
-        pytest.param(
-            "Mux(self.fresh, self.total, one.hole.end)", "Mux(self.fresh, end, one.hole.end)", id="length: too short"
-        ),
+        pytest.param("(m, self.fresh, hole, self.total)", "(m, self.fresh, hole, self.end)", id="length: too short"),
         pytest.param("length.lane + 1)", "length.lane)", id="length of the list"),
     ],
 )

@@ -220,13 +220,13 @@ class Frames(wiring.Component):
             m.d.comb += late.eq((age >= registers) & ~slots.any)
         lasting = self.lasting(loop.read(m, lasting_ram, address, "lasting"))
         passing = self.passing(loop.read(m, passing_ram, address, "passing"))
-        row = Signal(range(loop.rows))
+        row = Signal(range(loop.rows + 1))
         if loop.rows > 1:
             m.d.comb += row.eq(age - 2)
         m.d.comb += [
             holes.slot.eq(slots.slot),
             holes.row.eq(row),
-            holes.collect.eq(age >= registers),
+            holes.collect.eq(valid & (age >= registers - 1)),
             holes.clear.eq(take),
             holes.length.eq(passing.length),
             holes.start.eq(fragment.start),
@@ -252,18 +252,18 @@ class Frames(wiring.Component):
             known.zero.eq(Mux(is_zero, self.zero, passing.zero)),
         ]
         known = joint(m, 5, joint(m, 4, known, "known_4"), "known")
-        final_row = Signal(range(max(loop.rows, 2)))
+        more = Signal(range(max(loop.rows, 2)))  # cycles that a long list takes
         if loop.rows > 1:
-            length = passing.length
-            last_row = Mux(length.lane == 0, length.row - 1, length.row)[: len(final_row)]
-            m.d.comb += final_row.eq(joint(m, 5, Mux(slots.any, joint(m, 4, last_row, "last_row"), 0), "final_row"))
+            length, beyond = passing.length, Signal.like(more)  # rows behind the second one: two are there by part 6
+            m.d.comb += beyond.eq(Mux(length.row > 1, length.row - Mux(length.lane == 0, 2, 1), 0))
+            m.d.comb += more.eq(joint(m, 5, Mux(slots.any, joint(m, 4, beyond, "beyond"), 0), "more"))
 
         # -- part 6: decide
         decided, held_take, held_buffer = Signal(), Signal(), Signal()
         hit, fresh, has_buffer, accept = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.calm.eq(~valid | middle | ((age == 0) & bool(registers))),
-            decided.eq(valid & (age == registers + final_row) & ~middle),
+            decided.eq(valid & (age == registers + more) & ~middle),
             self.done.eq(decided | (valid & middle)),
             hit.eq(slots.any & same),
             fresh.eq(~hit),

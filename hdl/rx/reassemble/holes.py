@@ -24,14 +24,19 @@ class Holes(wiring.Component):
         holes     ├───┤       ├───┤          list's last entry takes the hole's place
 
         slot s    │ lane 0 │ lane 1 │ ... │  row 0
-                  │ lane 0 │ lane 1 │ ... │  row 1: read a cycle later, and only where the list is as long
+                  │ lane 0 │ lane 1 │ ... │  row 1: read a cycle later, and looked at where the list is as long
+
+    Only what is decided must be known at the end of the loop. Where lists have several rows, what is written follows:
+    the hole's place a cycle later, the second of two holes yet another one later. By then the hole has been chosen;
+    the same gates, which have it no more, choose the list's last entry.
 
     Ports: `slot`, `row` (of part 2; a row in each cycle); `length` of the list (of part 4); `start`, `end` of the
     fragment and `total`, the frame's length, which stand still; `fresh` (of part 6): the frame is new, its one hole is
-    the whole frame; `collect`: part 6 looks at a row; `clear`: forget those collected.
-    Of part 6, when the list's last row is there: `inside` (the fragment lies in a hole), `touches` (some of its bytes
-    are missing), `splits` (it leaves two holes), `closes` (nothing is missing any more), `full` (as many holes as there
-    can be), `left_over` (the list's length behind it). `write`: take it, in the list of `write_slot`.
+    the whole frame; `collect`: there is a row behind joint 4; `clear`: forget those collected.
+    Of part 6, when the list's last row is behind joint 4, or was: `inside` (the fragment lies in a hole), `touches`
+    (some of its bytes are missing), `splits` (it leaves two holes), `closes` (nothing is missing any more), `full` (as
+    many holes as there can be), `left_over` (the list's length behind it). `write`: take it, in the list of
+    `write_slot`.
 
     Parameters
     ----------
@@ -42,10 +47,9 @@ class Holes(wiring.Component):
     """
 
     def __init__(self, *, slots: int, most: int, bits: int, loop: Loop):
-        if most % loop.rows:
-            raise ValueError(f"{most} holes do not fill {loop.rows} rows")
-        self.slots, self.bits, self.loop = slots, bits, loop
-        self.rows, self.lanes = loop.rows, most // loop.rows
+        self.slots, self.most, self.bits, self.loop = slots, most, bits, loop
+        self.rows, self.lanes = loop.rows, -(-most // loop.rows)
+        self.row_bits = (self.rows - 1).bit_length()
         self.place = place_layout(self.rows, self.lanes)
         self.hole = data.StructLayout({"start": bits, "end": bits})
         self.listed = [Signal(self.hole, name=f"hole_{lane}") for lane in range(self.lanes)]  # the row of part 4
@@ -53,7 +57,7 @@ class Holes(wiring.Component):
             {
                 "clear": In(1),
                 "slot": In(range(slots)),
-                "row": In(range(self.rows)),
+                "row": In(range(self.rows + 1)),
                 "collect": In(1),
                 "length": In(self.place),
                 "start": In(bits),
@@ -74,29 +78,27 @@ class Holes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         rows, lanes, joint = self.rows, self.lanes, self.loop.joint
+        length, start, end = self.length, self.start, self.end
 
         # parts 2 and 3: a row
         rams = [
-            self.loop.memory(m, f"lane_{lane}", self.hole, self.slots * (1 << (rows - 1).bit_length()))
-            for lane in range(lanes)
+            self.loop.memory(m, f"lane_{lane}", self.hole, self.slots * (1 << self.row_bits)) for lane in range(lanes)
         ]
-        row_bits = (rows - 1).bit_length()
-        address = Cat(self.row[:row_bits], self.slot)
+        address = Cat(self.row[: self.row_bits], self.slot)
         holes = self.listed
         m.d.comb += [holes[n].eq(self.loop.read(m, ram, address, f"row_of_{n}")) for n, ram in enumerate(rams)]
         row = joint(m, 3, joint(m, 2, self.row, "row_2"), "row_3")
 
         # part 4: each lane by itself
-        length = self.length
-        start, end = self.start, self.end
         inside, touched, left, right, last = [], [], [], [], []
         for lane, hole in enumerate(holes):
             here = (row < length.row) | ((row == length.row) & (lane < length.lane))
-            inside.append(here & (hole.start <= start) & (end <= hole.end))
+            before, behind = Signal(self.bits + 1, name=f"before_{lane}"), Signal(self.bits + 1, name=f"behind_{lane}")
+            m.d.comb += [before.eq(start - hole.start), behind.eq(hole.end - end)]
+            inside.append(here & ~before[-1] & ~behind[-1])
             touched.append(here & (hole.start < end) & (start < hole.end))
-            left.append(hole.start != start)
-            right.append(hole.end != end)
-            # the list's last entry, which is in the last row that is read
+            left.append(before[:-1].any())
+            right.append(behind[:-1].any())
             last.append(length.lane == lane + 1 if lane + 1 < lanes else length.lane == 0)
 
         def joint_4(bits, name: str):
@@ -104,38 +106,20 @@ class Holes(wiring.Component):
 
         inside, touched = joint_4(inside, "inside"), joint_4(touched, "touched")
         left, right, last = joint_4(left, "left"), joint_4(right, "right"), joint_4(last, "last")
-        held = [joint(m, 4, hole.as_value(), f"held_{lane}") for lane, hole in enumerate(holes)]
-        row = joint(m, 4, row, "row_4")
+        late, early = joint_4(start != 0, "late_4"), joint_4(end != self.total, "early_4")
+        late, early = joint(m, 5, late, "late"), joint(m, 5, early, "early")
 
-        begins_late, ends_early = joint(m, 4, start != 0, "begins_late"), joint(m, 4, end != self.total, "ends_early")
-
-        # part 5: one of them
-        found = data.StructLayout({"hole": self.hole, "place": self.place, "left": 1, "right": 1})
-        one = Signal(found)
-        m.d.comb += [
-            one.hole.eq(choose((inside[lane], held[lane]) for lane in range(lanes))),
-            one.left.eq((inside & left).any()),
-            one.right.eq((inside & right).any()),
-            one.place.row.eq(row),
-            one.place.lane.eq(any_of(inside[lane].replicate(len(one.place.lane)) & lane for lane in range(lanes))),
-        ]
-        last_hole = choose((last[lane], held[lane]) for lane in range(lanes))
-        one = joint(m, 5, one, "one")
-        hit = joint(m, 5, inside.any(), "hit")
-        touches = joint(m, 5, touched.any(), "touches")
-        last_hole = self.hole(joint(m, 5, last_hole, "last_hole"))
-        if rows > 1:  # and those of the rows before
-            hit_before, touches_before, before = Signal(), Signal(), Signal(found, reset_less=True)
+        # behind joint 4: is it in one of them
+        hit, touches, one_left, one_right = inside.any(), touched.any(), (inside & left).any(), (inside & right).any()
+        if rows > 1:  # or in one of the rows before
+            found, before = Signal(4), Signal(4)
+            m.d.comb += found.eq(before | Cat(hit, touches, one_left, one_right))
             with m.If(self.clear):
-                m.d.sync += [hit_before.eq(0), touches_before.eq(0)]
+                m.d.sync += before.eq(0)
             with m.Elif(self.collect):
-                m.d.sync += [hit_before.eq(hit_before | hit), touches_before.eq(touches_before | touches)]
-                with m.If(hit):
-                    m.d.sync += before.eq(one)
-            one = found(Mux(hit_before, before, one))
-            hit, touches = hit | hit_before, touches | touches_before
+                m.d.sync += before.eq(found)
+            hit, touches, one_left, one_right = found
 
-        begins_late, ends_early = joint(m, 5, begins_late, "late"), joint(m, 5, ends_early, "early")
         longer, shorter = Signal(self.place), Signal(self.place)
         m.d.comb += [
             longer.lane.eq(Mux(length.lane == lanes - 1, 0, length.lane + 1)),
@@ -144,70 +128,126 @@ class Holes(wiring.Component):
             shorter.row.eq(length.row - (length.lane == 0)),
         ]
         longer, shorter = joint(m, 5, longer, "longer"), joint(m, 5, shorter, "shorter")
-        alone = joint(m, 5, (length.row == 0) & (length.lane == 1), "alone")
+        alone = joint(m, 5, length == self._count(1), "alone")
+        full = joint(m, 5, length == self._count(self.most), "full_5")
 
         # part 6
-        hole, place, now = Signal(self.hole), Signal(self.place), Signal(self.place)
-        is_left, is_right = Signal(), Signal()
+        is_left, is_right, now = Signal(), Signal(), Signal(self.place)
         m.d.comb += [
-            hole.start.eq(Mux(self.fresh, 0, one.hole.start)),
-            hole.end.eq(Mux(self.fresh, self.total, one.hole.end)),
-            is_left.eq(Mux(self.fresh, begins_late, one.left)),
-            is_right.eq(Mux(self.fresh, ends_early, one.right)),
+            is_left.eq(Mux(self.fresh, late, one_left)),
+            is_right.eq(Mux(self.fresh, early, one_right)),
+            now.eq(Mux(self.fresh, self._count(1), length)),
             self.inside.eq(self.fresh | hit),
             self.touches.eq(touches),
             self.splits.eq(is_left & is_right),
             self.closes.eq(~is_left & ~is_right & (self.fresh | alone)),
-            self.full.eq(~self.fresh & (length.row == rows)),
+            self.full.eq(~self.fresh & full),
         ]
-        with m.If(self.fresh):
-            m.d.comb += now.eq(self._count(1))
-        with m.Else():
-            m.d.comb += [place.eq(one.place), now.eq(length)]
         with m.If(self.splits):
-            m.d.comb += self.left_over.eq(longer)
-            with m.If(self.fresh):
-                m.d.comb += self.left_over.eq(self._count(2))
+            m.d.comb += self.left_over.eq(Mux(self.fresh, self._count(2), longer))
         with m.Elif(is_left | is_right):
             m.d.comb += self.left_over.eq(now)
         with m.Else():
             m.d.comb += self.left_over.eq(shorter)
 
+        # what is written: in the hole's place, and if it is split, at the list's end
+        place = Signal(self.place)  # of the hole
+        m.d.comb += [
+            place.row.eq(joint(m, 4, row, "row_4")),
+            place.lane.eq(any_of(inside[lane].replicate(len(place.lane)) & lane for lane in range(lanes))),
+        ]
+        if rows == 1:
+            held = [joint(m, 4, hole.as_value(), f"held_{lane}") for lane, hole in enumerate(holes)]
+            one = self._chosen(m, inside, held), place, is_left, is_right
+            self._write_at_once(m, rams, one, self._chosen(m, last, held), now)
+            return m
+
+        held = [Signal(2 * self.bits, name=f"held_{lane}", reset_less=True) for lane in range(lanes)]
+        with m.If((row < length.row) | ((row == length.row) & (length.lane != 0))):  # the list's last row stays
+            m.d.sync += [register.eq(hole.as_value()) for register, hole in zip(held, holes, strict=True)]
+        self._write_in_turn(m, rams, inside, place, is_left, is_right, last, held, now)
+        return m
+
+    def _write_at_once(self, m: Module, rams, one, last_hole, now) -> None:
+        """Both entries, in lanes of their own."""
+        hole, place, is_left, is_right = one
+        hole = self._or_whole(m, self.fresh, hole, self.total)
         first, second = Signal(self.hole), Signal(self.hole)
         m.d.comb += [
             first.eq(last_hole),
-            second.start.eq(end),
+            second.start.eq(self.end),
             second.end.eq(hole.end),
         ]
         with m.If(is_left):
-            m.d.comb += [first.start.eq(hole.start), first.end.eq(start)]
+            m.d.comb += [first.start.eq(hole.start), first.end.eq(self.start)]
         with m.Elif(is_right):
             m.d.comb += first.eq(second)
-        self._write(m, rams, [(self.write, place, first), (self.write & self.splits, now, second)])
-        return m
+        for lane, ram in enumerate(rams):
+            is_first = Mux(self.fresh, lane == 0, place.lane == lane)
+            port = ram.write_port()
+            m.d.comb += [
+                port.en.eq(self.write & (is_first | (self.splits & (now.lane == lane)))),
+                port.addr.eq(self.write_slot),
+                port.data.eq(Mux(is_first, first, second)),
+            ]
+
+    def _write_in_turn(self, m: Module, rams, inside, place, is_left, is_right, last, held, now) -> None:
+        """One entry a cycle, beginning with the cycle behind `write`."""
+        first, second = Signal(), Signal()  # it is the first entry's turn, the second one's
+        values = {
+            "fresh": self.fresh,
+            "left": is_left,
+            "right": is_right,
+            "splits": self.splits,
+            "start": self.start,
+            "end": self.end,
+            "total": self.total,
+            "slot": self.write_slot,
+            "last": last,
+            "now": now.as_value(),
+        }
+        kept = {name: Signal(value.shape(), name=f"kept_{name}", reset_less=True) for name, value in values.items()}
+        m.d.sync += [first.eq(self.write), second.eq(first & kept["splits"])]
+        with m.If(self.write):
+            m.d.sync += [kept[name].eq(value) for name, value in values.items()]
+        with m.Elif(first):
+            m.d.sync += [kept["left"].eq(0), kept["right"].eq(1)]  # the second entry is what is right of the fragment
+
+        select = Signal(self.lanes)
+        m.d.comb += select.eq(Mux(first, kept["last"], inside))
+        chosen = self._chosen(m, select, held)
+        hole, hole_place = Signal(self.hole, reset_less=True), Signal(self.place, reset_less=True)
+        with m.If(self.collect & inside.any()):
+            m.d.sync += [hole.eq(chosen), hole_place.eq(place)]
+
+        whole = self._or_whole(m, kept["fresh"], hole, kept["total"])
+        entry, at = Signal(self.hole), Signal(self.place)
+        m.d.comb += [entry.eq(chosen), at.eq(kept["now"])]
+        with m.If(kept["left"]):
+            m.d.comb += [entry.start.eq(whole.start), entry.end.eq(kept["start"])]
+        with m.Elif(kept["right"]):
+            m.d.comb += [entry.start.eq(kept["end"]), entry.end.eq(whole.end)]
+        with m.If(first):
+            m.d.comb += at.eq(Mux(kept["fresh"], 0, hole_place.as_value()))
+        for lane, ram in enumerate(rams):
+            port = ram.write_port()
+            m.d.comb += [
+                port.en.eq((first | second) & (at.lane == lane)),
+                port.addr.eq(Cat(at.row[: self.row_bits], kept["slot"])),
+                port.data.eq(entry),
+            ]
+
+    def _chosen(self, m: Module, select, held):
+        """The hole whose lane is selected."""
+        hole = Signal(self.hole)
+        m.d.comb += hole.eq(choose((select[lane], held[lane]) for lane in range(self.lanes)))
+        return hole
+
+    def _or_whole(self, m: Module, fresh, hole, total):
+        """A hole; that of a new frame is the whole frame."""
+        one = Signal(self.hole)
+        m.d.comb += [one.start.eq(Mux(fresh, 0, hole.start)), one.end.eq(Mux(fresh, total, hole.end))]
+        return one
 
     def _count(self, holes: int):
         return self.place.const({"row": holes // self.lanes, "lane": holes % self.lanes})
-
-    def _write(self, m: Module, rams, entries) -> None:
-        """Into lanes of their own, or where the list has several rows, one after the other."""
-        writes = []
-        for number, (enable, place, hole) in enumerate(entries):
-            one = (enable, place, hole, self.write_slot)
-            for _ in range(self.loop.block_ram + (number if self.rows > 1 else 0)):
-                late = Signal(), Signal(self.place), Signal(self.hole), Signal.like(self.write_slot)
-                m.d.sync += [register.eq(value) for register, value in zip(late, one, strict=True)]
-                one = late
-            writes.append(one)
-        (enable_1, place_1, hole_1, slot_1), (enable_2, place_2, hole_2, slot_2) = writes
-        row_bits = (self.rows - 1).bit_length()
-        for lane, ram in enumerate(rams):
-            port = ram.write_port()
-            first = enable_1 & (place_1.lane == lane)
-            m.d.comb += [
-                port.en.eq(first | (enable_2 & (place_2.lane == lane))),
-                port.addr.eq(
-                    Mux(first, Cat(place_1.row[:row_bits], slot_1), Cat(place_2.row[:row_bits], slot_2)),
-                ),
-                port.data.eq(Mux(first, hole_1, hole_2)),
-            ]

@@ -61,7 +61,7 @@ class Loop:
 
 
 LOOPS = {
-    8: Loop((0, 1, 2, 3, 4, 5), rows=4, block_ram=True),
+    8: Loop((0, 1, 2, 3, 4, 5), rows=5, block_ram=True),
     16: Loop((1, 4)),
     32: Loop((1,)),
     64: Loop(()),
