@@ -23,7 +23,6 @@ def ending_layout(zero_bits: int) -> data.StructLayout:
             "lost": 1,  # a frame that is given up, for `reason`; else it is whole
             "reason": RX_REASON_BITS,
             "record": record_layout(bits=16, zero_bits=zero_bits),
-            "facts": FrameFacts,
         }
     )
 
@@ -39,7 +38,7 @@ class Finish(wiring.Component):
     equation 3), so that a wrong one stays wrong. The TCP or UDP checksum is right where the sum of all fragments is
     0xFFFF; where Ethernet padding is among them, it says nothing.
 
-    Ports: `valid`, `i`, `placed`; a cycle later `lost_handle`, `lost_packets`, where a frame is given up;
+    Ports: `valid`, `i`, `facts`, `placed`; a cycle later `lost_handle`, `lost_packets`, where a frame is given up;
     `completion_valid`, `completion`. Latency: `latency` cycles. Throughput: one a cycle. No back-pressure.
     """
 
@@ -50,6 +49,7 @@ class Finish(wiring.Component):
             {
                 "valid": In(1),
                 "i": In(ending_layout(zero_bits)),
+                "facts": In(FrameFacts),
                 "placed": In(16),
                 "lost_handle": In(HANDLE_BITS),
                 "lost_packets": In(16),
@@ -60,8 +60,8 @@ class Finish(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        pipe = Pipe(m, self.valid, i=self.i, placed=self.placed)
-        record, facts = pipe.i.record, pipe.i.facts
+        pipe = Pipe(m, self.valid, i=self.i, facts=self.facts, placed=self.placed)
+        record, facts = pipe.i.record, pipe.facts
         outer = Cat(Mux(record.congested, CE, record.tos[:2])[:2], record.tos[2:])
         was = Mux(facts.ipv6, facts.tos_word[4:12], facts.tos_word[:8])
         tos, drop = inner_tos(was, outer, facts.uniform)
@@ -75,7 +75,7 @@ class Finish(wiring.Component):
         )
         pipe.step()
 
-        record, facts = pipe.i.record, pipe.i.facts
+        record, facts = pipe.i.record, pipe.facts
         word = facts.tos_word
         tos_word = Mux(facts.ipv6, Cat(word[:4], pipe.tos, word[12:]), Cat(pipe.tos, word[8:]))
         pipe.put(
@@ -94,7 +94,7 @@ class Finish(wiring.Component):
         )
         pipe.step()
 
-        facts = pipe.i.facts
+        facts = pipe.facts
         # folded, it is 0xFFFF
         good = Mux(pipe.sum[16], pipe.sum[:16] == 0xFFFE, pipe.sum[:16] == 0xFFFF)
         status = Signal(ChecksumStatus)
@@ -115,7 +115,7 @@ class Finish(wiring.Component):
         pipe.step()
         assert pipe.cycles == self.latency
 
-        completion, facts = self.completion, pipe.i.facts
+        completion, facts = self.completion, pipe.facts
         m.d.comb += [
             self.completion_valid.eq(pipe.valid),
             completion.stt.eq(1),

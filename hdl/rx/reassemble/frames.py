@@ -11,6 +11,7 @@ from hdl.rx.layouts import HANDLE_BITS
 from hdl.rx.reassemble.holes import Holes, place_layout
 from hdl.rx.reassemble.loop import Loop
 from hdl.rx.reassemble.paced_slots import PacedSlots
+from hdl.rx.reassemble.slot_rows import SlotRows
 from hdl.rx.reassemble.slots import Slots
 from hdl.rx.slots import MOST_SLOTS
 from hdl.stream.beat import swap16
@@ -83,7 +84,7 @@ class Frames(wiring.Component):
     Ports: stream `chunk`; `due`: it is time to look at a slot's age, which happens with `sweep`; `go`: what is decided
     may leave; `buffer_valid`, `buffer`: the handle for a new frame; `zero`: number for a fragment at offset 0; `now`,
     `timeout`, `quota`.
-    `looked_up` (of part 2): the slot that the frame has, if it has one.
+    `looked_up` (of part 2): the slot that the frame has, if it has one; `age`: cycles since its look has begun.
     `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a
     fragment's last chunk (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with `taken` it
     takes `buffer`), `whole` (nothing of its frame is missing), `is_zero`, `slot` and `record` (as of now); `evicted`: a
@@ -124,15 +125,15 @@ class Frames(wiring.Component):
         self.record_shape = record_layout(bits=bits, zero_bits=zero_bits)
         self.chunk_shape = chunk_layout(bits=bits, key_bits=key_bits, tag_bits=tag_bits, kind_bits=kind_bits)
         # a context: what stays as it is from the frame's first fragment on, and what every fragment changes
-        self.lasting = data.StructLayout({"key": key_bits, "total": bits, "handle": HANDLE_BITS, "opened": now_bits})
+        self.lasting = data.StructLayout({"opened": now_bits, "key": key_bits, "total": bits, "handle": HANDLE_BITS})
         self.passing = data.StructLayout(
             {
-                "packets": 16,
+                "length": place_layout(self.holes.rows, self.holes.lanes),
+                "zero": zero_bits,
+                "sum": 17,
                 "congested": 1,
                 "tos": 8,
-                "sum": 17,
-                "zero": zero_bits,
-                "length": place_layout(self.holes.rows, self.holes.lanes),
+                "packets": 16,
             }
         )
         number = exact_log2(slots)
@@ -150,6 +151,7 @@ class Frames(wiring.Component):
                 "timeout": In(now_bits),
                 "quota": In(range(slots + 1)),
                 "looked_up": Out(number),
+                "age": Out(4),
                 "done": Out(1),
                 "swept": Out(1),
                 "take": Out(1),
@@ -212,14 +214,14 @@ class Frames(wiring.Component):
         ]
 
         # -- parts 2 and 3: its context and its holes
-        lasting_ram = loop.memory(m, "lasting", self.lasting, self.count)
-        passing_ram = loop.memory(m, "passing", self.passing, self.count)
+        m.submodules.lasting = lasting_rows = SlotRows(shape=self.lasting, slots=self.count, loop=loop)
+        m.submodules.passing = passing_rows = SlotRows(shape=self.passing, slots=self.count, loop=loop)
         late = Signal()  # block RAM gives the victim's row when the slot's is not needed any more
-        address = Mux(late, slots.victim, slots.slot)
         if loop.block_ram:
             m.d.comb += late.eq((age >= registers) & ~slots.any)
-        lasting = self.lasting(loop.read(m, lasting_ram, address, "lasting"))
-        passing = self.passing(loop.read(m, passing_ram, address, "passing"))
+        for rows in (lasting_rows, passing_rows):
+            m.d.comb += [rows.slot.eq(Mux(late, slots.victim, slots.slot)), rows.age.eq(age)]
+        lasting, passing, length = lasting_rows.row, passing_rows.row, passing_rows.low.length
         row = Signal(range(loop.rows + 1))
         if loop.rows > 1:
             m.d.comb += row.eq(age - 2)
@@ -228,18 +230,26 @@ class Frames(wiring.Component):
             holes.row.eq(row),
             holes.collect.eq(valid & (age >= registers - 1)),
             holes.clear.eq(take),
-            holes.length.eq(passing.length),
+            holes.length.eq(length),
             holes.start.eq(fragment.start),
             holes.end.eq(fragment.end),
             holes.total.eq(fragment.total),
         ]
 
         # -- parts 4 and 5: is it this frame, and what becomes of it
+        def on(value, name: str):
+            """What the row says, for part 6."""
+            if lasting_rows.part == 4:
+                value = joint(m, 4, value, f"{name}_4")
+            return joint(m, 5, value, name)
+
         differs = lasting.key ^ fragment.key
-        same = joint(m, 4, Cat(~differs[at : at + 8].any() for at in range(0, len(differs), 8)), "same_groups")
+        same = Cat(~differs[at : at + 8].any() for at in range(0, len(differs), 8))
+        if lasting_rows.part == 4:
+            same = joint(m, 4, same, "same_groups")
         same = joint(m, 5, same.all(), "same")
-        fits = joint(m, 5, joint(m, 4, lasting.total == fragment.total, "fits_4"), "fits")
-        old = joint(m, 4, (self.now - lasting.opened)[: len(self.now)], "old")
+        fits = on(lasting.total == fragment.total, "fits")
+        old = joint(m, 4, (self.now - lasting_rows.low.opened)[: len(self.now)], "old")
         too_old = joint(m, 5, old >= self.timeout, "too_old")
         is_zero = fragment.start == 0
         other = Mux(is_zero, 0, Mux(fragment.start[0], swap16(event.sum), event.sum))
@@ -251,10 +261,10 @@ class Frames(wiring.Component):
             known.sum.eq(plus(passing.sum, other)),
             known.zero.eq(Mux(is_zero, self.zero, passing.zero)),
         ]
-        known = joint(m, 5, joint(m, 4, known, "known_4"), "known")
+        known = on(known, "known")
         more = Signal(range(max(loop.rows, 2)))  # cycles that a long list takes
         if loop.rows > 1:
-            length, beyond = passing.length, Signal.like(more)  # rows behind the second one: two are there by part 6
+            beyond = Signal.like(more)  # rows behind the second one: two are there by part 6
             m.d.comb += beyond.eq(Mux(length.row > 1, length.row - Mux(length.lane == 0, 2, 1), 0))
             m.d.comb += more.eq(joint(m, 5, Mux(slots.any, joint(m, 4, beyond, "beyond"), 0), "more"))
 
@@ -289,6 +299,7 @@ class Frames(wiring.Component):
             whole.eq(holes.closes),
             self.take.eq(Mux(middle, held_take, accept & ~sweeping & ~(event.last & event.bad))),
             self.looked_up.eq(slots.slot),
+            self.age.eq(age),
             self.swept.eq(sweeping),
             self.closing.eq(decided & ~sweeping & event.last),
             self.taken.eq(taken),
@@ -329,8 +340,8 @@ class Frames(wiring.Component):
         ]
         insert = taken & fresh & ~whole
         keep = taken & ~whole
-        self._write(m, lasting_ram, insert, first)
-        self._write(m, passing_ram, keep, new)
+        for rows, enable, row in ((lasting_rows, insert, first), (passing_rows, keep, new)):
+            m.d.comb += [rows.write.eq(enable), rows.write_slot.eq(self.slot), rows.data.eq(row)]
         m.d.comb += [
             holes.write.eq(keep),
             holes.write_slot.eq(self.slot),
@@ -344,26 +355,13 @@ class Frames(wiring.Component):
         if loop.block_ram:
             m.d.comb += [self.lost_handle.eq(lasting.handle), self.lost_packets.eq(passing.packets)]
         else:
-            out = Cat(lasting.handle, passing.packets)
-            victim = []
-            for ram in (lasting_ram, passing_ram):
-                port = ram.read_port(domain="comb")
-                m.d.comb += port.addr.eq(slots.victim)
-                victim.append(port.data)
-            lost = Mux(slots.any, out, Cat(victim[0].handle, victim[1].packets))
+            for rows in (lasting_rows, passing_rows):
+                m.d.comb += rows.other.eq(slots.victim)
+            others = lasting_rows.other_row.handle, passing_rows.other_row.packets
+            lost = Mux(slots.any, Cat(lasting.handle, passing.packets), Cat(*others))
             for cycle in range(2):
                 register = Signal(lost.shape(), name=f"lost_{cycle}", reset_less=True)
                 m.d.sync += register.eq(lost)
                 lost = register
             m.d.comb += Cat(self.lost_handle, self.lost_packets).eq(lost)
         return m
-
-    def _write(self, m: Module, ram, enable, row) -> None:
-        """At the end of the loop; block RAM has a register in front."""
-        port = ram.write_port()
-        values = [(port.en, enable), (port.addr, self.slot), (port.data, row)]
-        for target, value in values:
-            if self.loop.block_ram:
-                m.d.sync += target.eq(value)
-            else:
-                m.d.comb += target.eq(value)

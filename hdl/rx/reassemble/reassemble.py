@@ -7,11 +7,12 @@ from amaranth.utils import exact_log2
 
 from hdl.registers.receive import RxReason
 from hdl.rx.layouts import HANDLE_BITS, Completion, PlaceRecord, SttChunk, SttFacts
-from hdl.rx.reassemble.facts import DigestFacts, FrameFacts
+from hdl.rx.reassemble.facts import DigestFacts
 from hdl.rx.reassemble.finish import Finish, ending_layout
 from hdl.rx.reassemble.frames import Frames, Refusal
 from hdl.rx.reassemble.loop import LOOPS
 from hdl.rx.reassemble.place import ChunkPlace
+from hdl.rx.reassemble.slot_facts import SlotFacts
 from hdl.rx.reassemble.zeros import Zeros, zero_layout
 
 HOLES = 24  # gaps that may be open in a frame
@@ -120,6 +121,7 @@ class Reassemble(wiring.Component):
         m.submodules.frames = frames = self.frames
         m.submodules.where = where = ChunkPlace(self.width)
         m.submodules.digest = digest = DigestFacts()
+        m.submodules.known = known = SlotFacts(slots=self.slots, loop=self.loop)
         m.submodules.finish = finish = Finish(zero_bits=self.zero_bits)
         slot_bits = exact_log2(self.slots)
         m.submodules.zeros = zeros = Zeros(shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width])
@@ -195,7 +197,6 @@ class Reassemble(wiring.Component):
             shape=1 + self.zero_bits, depth=self.slots, init=[], attrs={"ram_style": "distributed"}
         )
         owner_write, owner_read = owners.write_port(), owners.read_port(domain="comb")
-        here = Signal(self.slots)  # a slot's facts are
         meet, keep, mine = Signal(), Signal(), Signal()
         zero = zeros.o
         m.d.comb += [
@@ -205,37 +206,30 @@ class Reassemble(wiring.Component):
             owner_read.addr.eq(zero.slot),
             # the slot may have been given to another frame since
             mine.eq(owner_read.data == Cat(Const(1, 1), zeros.number_o)),
-            meet.eq(digest.o.valid & zeros.some & frames.calm & go),
+            meet.eq(digest.o.valid & zeros.some & frames.calm & go & ~known.busy),
             keep.eq(meet & zero.wait & mine),
             digest.o.ready.eq(meet),
             zeros.pop.eq(meet),
         ]
-        opens, opened_slot = Signal(), Signal(slot_bits)
-        m.d["sync" if loop.block_ram else "comb"] += [  # early enough for the next look at it
-            opens.eq(frames.taken & ~frames.whole & frames.fresh),
-            opened_slot.eq(frames.slot),
+        m.d.comb += [
+            known.slot.eq(frames.looked_up),
+            known.age.eq(frames.age),
+            known.load.eq(meet),
+            known.given.eq(digest.o.p),
+            known.keep.eq(keep),
+            known.kept_slot.eq(zero.slot),
+            known.open.eq(frames.taken & ~frames.whole & frames.fresh),
+            known.opened_slot.eq(frames.slot),
         ]
-        with m.If(opens):
-            m.d.sync += here.bit_select(opened_slot, 1).eq(0)
-        with m.If(keep):
-            m.d.sync += here.bit_select(zero.slot, 1).eq(1)
         if not loop.joints:  # chunks come every cycle: facts that have waited for one go first
             waited = Signal()
             m.d.sync += waited.eq(digest.o.valid & zeros.some & ~meet)
             m.d.comb += facts_first.eq(waited & ~meet)
 
-        facts_ram = loop.memory(m, "facts_ram", FrameFacts, self.slots)
-        facts_write = facts_ram.write_port()
-        stored = FrameFacts(loop.read(m, facts_ram, frames.looked_up, "stored"))
-        is_here = Signal()
-        m.d.comb += is_here.eq(
-            loop.joint(m, 5, loop.joint(m, 4, here.bit_select(frames.looked_up, 1), "here_4"), "is_here")
-        )
-
         # -- fragments at offset 0
         complete, waits = Signal(), Signal()
         m.d.comb += [
-            complete.eq(frames.whole & ~frames.is_zero & is_here),
+            complete.eq(frames.whole & ~frames.is_zero & known.here),
             waits.eq(frames.whole & ~complete),
             zeros.add.eq(frames.closing & frames.is_zero),
             zeros.change.eq(waits & ~frames.is_zero),
@@ -260,7 +254,6 @@ class Reassemble(wiring.Component):
             ending.single.eq(single),
             ending.lost.eq(lost),
             ending.record.eq(Mux(meet, zero.record, frames.record)),
-            ending.facts.eq(Mux(meet, digest.o.p, stored)),
         ]
         with m.If(frames.expired):
             m.d.sync += ending.reason.eq(RxReason.STT_TIMEOUT)
@@ -274,20 +267,13 @@ class Reassemble(wiring.Component):
             m.d.sync += ending.reason.eq(refused)
         m.d.comb += [
             finish.i.eq(ending),
+            finish.facts.eq(known.facts),
             finish.placed.eq(placed),
             finish.lost_handle.eq(frames.lost_handle),
             finish.lost_packets.eq(frames.lost_packets),
             self.completion_valid.eq(finish.completion_valid),
             self.completion.eq(finish.completion),
         ]
-        write = [(facts_write.en, keep), (facts_write.addr, zero.slot)]
-        if loop.block_ram:
-            m.d.sync += [port.eq(value) for port, value in write]
-            m.d.comb += facts_write.data.eq(ending.facts)
-        else:
-            m.d.comb += [port.eq(value) for port, value in write]
-            m.d.comb += facts_write.data.eq(digest.o.p)
-
         # -- account
         more, less, opened, closed = Signal(), Signal(16), Signal(), Signal()
         over = finish.completion_valid & finish.completion.claimed
