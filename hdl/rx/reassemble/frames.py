@@ -221,7 +221,7 @@ class Frames(wiring.Component):
             m.d.comb += late.eq((age >= registers) & ~slots.any)
         for rows in (lasting_rows, passing_rows):
             m.d.comb += [rows.slot.eq(Mux(late, slots.victim, slots.slot)), rows.age.eq(age)]
-        lasting, passing, length = lasting_rows.row, passing_rows.row, passing_rows.low.length
+        lasting, passing, length = lasting_rows.row, passing_rows.row, passing_rows.early
         row = Signal(range(loop.rows + 1))
         if loop.rows > 1:
             m.d.comb += row.eq(age - 2)
@@ -249,7 +249,7 @@ class Frames(wiring.Component):
             same = joint(m, 4, same, "same_groups")
         same = joint(m, 5, same.all(), "same")
         fits = on(lasting.total == fragment.total, "fits")
-        old = joint(m, 4, (self.now - lasting_rows.low.opened)[: len(self.now)], "old")
+        old = joint(m, 4, (self.now - lasting_rows.early)[: len(self.now)], "old")
         too_old = joint(m, 5, old >= self.timeout, "too_old")
         is_zero = fragment.start == 0
         other = Mux(is_zero, 0, Mux(fragment.start[0], swap16(event.sum), event.sum))

@@ -80,8 +80,9 @@ class SlotFacts(wiring.Component):
         # a row comes in; the word that says whether it is here first
         stored = shape(loop.read(m, ram, Cat((self.age - 2)[:number_bits], self.slot), "stored"))
         comes, goes, number = Signal(), Signal(), Signal(range(words))
-        m.d.comb += comes.eq((self.age >= 4) & (self.age < 4 + words))
-        with m.If(self.age == 4):
+        first = Signal()
+        m.d.sync += [first.eq(self.age == 3), comes.eq((self.age >= 3) & (self.age < 3 + words))]
+        with m.If(first):
             m.d.sync += self.here.eq(stored.here)
         with m.If(self.load):
             m.d.sync += facts.eq(self.given)

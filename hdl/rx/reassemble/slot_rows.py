@@ -14,29 +14,31 @@ class SlotRows(wiring.Component):
 
         age     2        3        4        5
         RAM     low ──── high ─── high ──────      (of `slot`; from then on the high word)
-        low                       low ──────────
-        row                                row     until the slot or its row changes
+        early                     first field ──
+        row                                row ─
 
-    Ports: `slot` (of part 2), `age` (cycles of the loop so far); `low`: the first word's fields, of part 4; `row`, of
+    Ports: `slot` (of part 2), `age` (cycles of the loop so far); `early`: the row's first field, of part 4; `row`, of
     part `part`; two cycles after a later change of `slot` it has that one's second word. `write`, `write_slot`, `data`
     (of part 6). Without block RAM also `other`, and at once `other_row`.
 
     Parameters
     ----------
-    shape : of a row; fields needed in part 4 stand first
+    shape : of a row, a structure
     slots : rows
     loop : the registers of the state loop
     """
 
     def __init__(self, *, shape, slots: int, loop: Loop):
         self.shape, self.slots, self.loop = shape, slots, loop
+        self.first_name, field = next(iter(shape))
+        self.first = field.shape
         self.part = 5 if loop.block_ram else 4
         number = range(slots)
         super().__init__(
             {
                 "slot": In(number),
                 "age": In(4),
-                "low": Out(shape),
+                "early": Out(self.first),
                 "row": Out(shape),
                 "write": In(1),
                 "write_slot": In(number),
@@ -52,7 +54,7 @@ class SlotRows(wiring.Component):
             ram = self.loop.memory(m, "ram", self.shape, self.slots)
             write, other = ram.write_port(), ram.read_port(domain="comb")
             m.d.comb += [
-                self.low.eq(self.row),
+                self.early.eq(self.row[self.first_name]),
                 self.row.eq(self.loop.read(m, ram, self.slot, "row")),
                 write.en.eq(self.write),
                 write.addr.eq(self.write_slot),
@@ -66,10 +68,11 @@ class SlotRows(wiring.Component):
         bits = -(-size // 2)
         ram = self.loop.memory(m, "ram", bits, 2 * self.slots)
         word = self.loop.read(m, ram, Cat(self.age != 2, self.slot), "word")
-        low = Signal(bits, reset_less=True)
-        with m.If(self.age == 4):
+        low, comes = Signal(bits, reset_less=True), Signal()
+        m.d.sync += comes.eq(self.age == 3)
+        with m.If(comes):
             m.d.sync += low.eq(word)
-        m.d.comb += [self.low.eq(Mux(self.age == 4, word, low)), self.row.eq(Cat(low, word))]
+        m.d.comb += [self.early.eq(Mux(comes, word, low)), self.row.eq(Cat(low, word))]
 
         write, second = ram.write_port(), Signal()
         first, slot, data = Signal(), Signal.like(self.write_slot), Signal(size, reset_less=True)
