@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
 
-from hdl.net.sum16 import gate, plus, running
+from hdl.net.sum16 import plus, running
 from hdl.parse.limits import HEADER_WORD_BITS
 from hdl.registers.receive import RX_REASON_BITS
 from hdl.rx.layouts import ENTRY_BITS, VNET_BITS, SttFacts
@@ -39,7 +39,8 @@ class FrameFacts(data.Struct):
     check: Check
     padded: 1
     l4_sum: 17  # running: of pseudo-header, length and the fragment's bytes
-    gso_size: 16  # 0: the frame is not to be cut
+    cut: 1  # the frame is to be cut into packets with `mss` bytes of payload
+    mss: 16
     tagged: 1
     tci: 16
 
@@ -96,7 +97,8 @@ class DigestFacts(wiring.Component):
                 ),
                 first.padded.eq(inner.padded),
                 first.l4_sum.eq(plus(running(inner.l4_sum), inner.pseudo)),
-                first.gso_size.eq(gate(cut, stt.mss)),
+                first.cut.eq(cut),
+                first.mss.eq(stt.mss),
                 first.tagged.eq(stt.tagged),
                 first.tci.eq(stt.tci),
                 words.eq(inner.header_words - inner.l4),

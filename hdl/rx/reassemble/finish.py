@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.net.sum16 import fold, plus
+from hdl.net.sum16 import fold, gate, plus
 from hdl.registers.receive import RX_REASON_BITS, ChecksumStatus, RxReason
 from hdl.rx.ecn import inner_tos
 from hdl.rx.layouts import HANDLE_BITS, Completion
@@ -109,7 +109,7 @@ class Finish(wiring.Component):
                 m.d.comb += status.eq(Mux(good, ChecksumStatus.GOOD, ChecksumStatus.BAD))
         pipe.put(
             l4_status=status,
-            gso_size=facts.gso_size & (status != ChecksumStatus.BAD).replicate(16),
+            gso_size=gate(facts.cut & (status != ChecksumStatus.BAD), facts.mss),
             ip_checksum=~fold(pipe.ip_sum),
         )
         pipe.step()

@@ -6,6 +6,7 @@ from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hdl.net.bits import equal
 from hdl.net.sum16 import plus, running
 from hdl.rx.layouts import HANDLE_BITS
 from hdl.rx.reassemble.holes import Holes, place_layout
@@ -243,8 +244,8 @@ class Frames(wiring.Component):
                 value = joint(m, 4, value, f"{name}_4")
             return joint(m, 5, value, name)
 
-        differs = lasting.key ^ fragment.key
-        same = Cat(~differs[at : at + 8].any() for at in range(0, len(differs), 8))
+        eights = [slice(at, at + 8) for at in range(0, len(fragment.key), 8)]
+        same = Cat(equal(m, lasting.key[eight], fragment.key[eight]) for eight in eights)
         if lasting_rows.part == 4:
             same = joint(m, 4, same, "same_groups")
         same = joint(m, 5, same.all(), "same")
@@ -257,9 +258,9 @@ class Frames(wiring.Component):
         m.d.comb += [
             known.packets.eq(passing.packets + 1),
             known.congested.eq(passing.congested | (fragment.tos[:2] == CE)),
-            known.tos.eq(Mux(is_zero, fragment.tos, passing.tos)),
+            known.tos.eq(passing.tos),
             known.sum.eq(plus(passing.sum, other)),
-            known.zero.eq(Mux(is_zero, self.zero, passing.zero)),
+            known.zero.eq(passing.zero),
         ]
         known = on(known, "known")
         more = Signal(range(max(loop.rows, 2)))  # cycles that a long list takes
@@ -321,13 +322,13 @@ class Frames(wiring.Component):
             m.d.comb += [
                 new.packets.eq(1),
                 new.congested.eq(fragment.tos[:2] == CE),
-                new.tos.eq(fragment.tos),
                 new.sum.eq(running(other)),
-                new.zero.eq(self.zero),
             ]
         with m.Else():
-            m.d.comb += new.eq(known)
+            m.d.comb += [new[name].eq(known[name]) for name in ("packets", "congested", "sum")]
         m.d.comb += [
+            new.tos.eq(Mux(fresh | is_zero, fragment.tos, known.tos)),
+            new.zero.eq(Mux(fresh | is_zero, self.zero, known.zero)),
             new.length.eq(holes.left_over),
             *(self.record[name].eq(new[name]) for name in ("packets", "congested", "tos", "sum", "zero")),
         ]

@@ -27,8 +27,8 @@ class Holes(wiring.Component):
                   │ lane 0 │ lane 1 │ ... │  row 1: read a cycle later, and looked at where the list is as long
 
     Only what is decided must be known at the end of the loop. Where lists have several rows, what is written follows:
-    the hole's place a cycle later, the second of two holes yet another one later. By then the hole has been chosen;
-    the same gates, which have it no more, choose the list's last entry.
+    what is left a cycle later, the second of two holes, or the list's last entry, yet another one later. By then the
+    hole has been chosen; the same gates then choose the last entry.
 
     Ports: `slot`, `row` (of part 2; a row in each cycle); `length` of the list (of part 4); `start`, `end` of the
     fragment and `total`, the frame's length, which stand still; `fresh` (of part 6): the frame is new, its one hole is
@@ -132,11 +132,14 @@ class Holes(wiring.Component):
         full = joint(m, 5, length == self._count(self.most), "full_5")
 
         # part 6
-        is_left, is_right, now = Signal(), Signal(), Signal(self.place)
+        is_left, is_right = Signal(), Signal()
+        # (kept together, these are a few gates; taken apart, many)
+        now, up = Signal(self.place, attrs={"keep": 1}), Signal(self.place, attrs={"keep": 1})
         m.d.comb += [
             is_left.eq(Mux(self.fresh, late, one_left)),
             is_right.eq(Mux(self.fresh, early, one_right)),
             now.eq(Mux(self.fresh, self._count(1), length)),
+            up.eq(Mux(self.fresh, self._count(2), longer)),
             self.inside.eq(self.fresh | hit),
             self.touches.eq(touches),
             self.splits.eq(is_left & is_right),
@@ -144,7 +147,7 @@ class Holes(wiring.Component):
             self.full.eq(~self.fresh & full),
         ]
         with m.If(self.splits):
-            m.d.comb += self.left_over.eq(Mux(self.fresh, self._count(2), longer))
+            m.d.comb += self.left_over.eq(up)
         with m.Elif(is_left | is_right):
             m.d.comb += self.left_over.eq(now)
         with m.Else():
@@ -192,12 +195,9 @@ class Holes(wiring.Component):
             ]
 
     def _write_in_turn(self, m: Module, rams, inside, place, is_left, is_right, last, held, now) -> None:
-        """One entry a cycle, beginning with the cycle behind `write`."""
-        first, second = Signal(), Signal()  # it is the first entry's turn, the second one's
+        """One entry a cycle: what is left of the fragment or, alone, right of it; then the other, or the last hole."""
         values = {
             "fresh": self.fresh,
-            "left": is_left,
-            "right": is_right,
             "splits": self.splits,
             "start": self.start,
             "end": self.end,
@@ -207,39 +207,46 @@ class Holes(wiring.Component):
             "now": now.as_value(),
         }
         kept = {name: Signal(value.shape(), name=f"kept_{name}", reset_less=True) for name, value in values.items()}
-        m.d.sync += [first.eq(self.write), second.eq(first & kept["splits"])]
+        first, second = Signal(), Signal()  # it is the first entry's turn, the second one's
+        keeps_start, keeps_end = Signal(), Signal()  # the entry begins, ends as the hole did
+        closing = ~keeps_start & ~keeps_end
+        m.d.sync += [first.eq(self.write), second.eq(first & (kept["splits"] | closing))]
         with m.If(self.write):
             m.d.sync += [kept[name].eq(value) for name, value in values.items()]
+            m.d.sync += [keeps_start.eq(is_left), keeps_end.eq(is_right & ~is_left)]
         with m.Elif(first):
-            m.d.sync += [kept["left"].eq(0), kept["right"].eq(1)]  # the second entry is what is right of the fragment
+            m.d.sync += [keeps_start.eq(closing), keeps_end.eq(1)]
 
-        select = Signal(self.lanes)
+        select = Signal(self.lanes, attrs={"keep": 1})
         m.d.comb += select.eq(Mux(first, kept["last"], inside))
         chosen = self._chosen(m, select, held)
         hole, hole_place = Signal(self.hole, reset_less=True), Signal(self.place, reset_less=True)
+        with m.If((self.collect & inside.any()) | (first & closing)):
+            m.d.sync += hole.eq(chosen)
         with m.If(self.collect & inside.any()):
-            m.d.sync += [hole.eq(chosen), hole_place.eq(place)]
+            m.d.sync += hole_place.eq(place)
 
         whole = self._or_whole(m, kept["fresh"], hole, kept["total"])
         entry, at = Signal(self.hole), Signal(self.place)
-        m.d.comb += [entry.eq(chosen), at.eq(kept["now"])]
-        with m.If(kept["left"]):
-            m.d.comb += [entry.start.eq(whole.start), entry.end.eq(kept["start"])]
-        with m.Elif(kept["right"]):
-            m.d.comb += [entry.start.eq(kept["end"]), entry.end.eq(whole.end)]
-        with m.If(first):
-            m.d.comb += at.eq(Mux(kept["fresh"], 0, hole_place.as_value()))
+        m.d.comb += [
+            entry.start.eq(Mux(keeps_start, whole.start, kept["end"])),
+            entry.end.eq(Mux(keeps_end, whole.end, kept["start"])),
+        ]
+        with m.If(second & kept["splits"]):
+            m.d.comb += at.eq(kept["now"])
+        with m.Elif(~kept["fresh"]):
+            m.d.comb += at.eq(hole_place)
         for lane, ram in enumerate(rams):
             port = ram.write_port()
             m.d.comb += [
-                port.en.eq((first | second) & (at.lane == lane)),
+                port.en.eq(((first & ~closing) | second) & (at.lane == lane)),
                 port.addr.eq(Cat(at.row[: self.row_bits], kept["slot"])),
                 port.data.eq(entry),
             ]
 
     def _chosen(self, m: Module, select, held):
         """The hole whose lane is selected."""
-        hole = Signal(self.hole)
+        hole = Signal(self.hole, attrs={"keep": 1})
         m.d.comb += hole.eq(choose((select[lane], held[lane]) for lane in range(self.lanes)))
         return hole
 

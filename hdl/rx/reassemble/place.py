@@ -1,6 +1,6 @@
 """Where a chunk's bytes go."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -49,13 +49,14 @@ class ChunkPlace(wiring.Component):
         lane_bits = exact_log2(self.width)
         pipe = Pipe(m, self.valid, i=self.i)
         head = pipe.i.first & (pipe.i.start == 0)  # the frame's header stands in front
-        behind = pipe.i.lane[:lane_bits] + STT_HEADER
-        short = pipe.i.length < STT_HEADER  # of a bad packet only
+        skipped = Const(STT_HEADER, 5)
+        behind = pipe.i.lane[:lane_bits] + Mux(head, skipped, 0)
         pipe.put(
-            row=Mux(head, (pipe.i.row + behind[lane_bits:])[:ROW_BITS], pipe.i.row),
-            lane=Mux(head, behind[:lane_bits], pipe.i.lane[:lane_bits]),
-            length=Mux(head, Mux(short, 0, pipe.i.length - STT_HEADER), pipe.i.length)[:LENGTH_BITS],
-            begin=Mux(pipe.i.start == 0, 0, pipe.i.start - STT_HEADER)[:16],
+            row=(pipe.i.row + behind[lane_bits:])[:ROW_BITS],
+            lane=behind[:lane_bits],
+            # (a packet without a whole header is bad: it will be discarded, however long this says it is)
+            length=(pipe.i.length - Mux(head, skipped, 0))[:LENGTH_BITS],
+            begin=(pipe.i.start - Mux(pipe.i.start == 0, 0, skipped))[:16],
         )
         pipe.step()
 

@@ -1,6 +1,6 @@
 """STT frames are put together where they are going to lie: in host memory."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -17,7 +17,7 @@ from hdl.rx.reassemble.zeros import Zeros, zero_layout
 
 HOLES = 24  # gaps that may be open in a frame
 TAG_BITS, KIND_BITS = 16, 4
-SWEEP_CYCLES = 64  # from the look at one slot's age to the next slot's
+SWEEP_CYCLES = 256  # from the look at one slot's age to the next slot's
 ZEROS = {8: 16, 16: 32, 32: 64, 64: 64}  # fragments at offset 0 whose facts may be on their way
 
 REASONS = {
@@ -29,17 +29,20 @@ REASONS = {
 }
 
 
-def source_kind(source):
-    """The class of an outer source: the XOR of its 4-bit digits."""
-    return Cat(Cat(source[n] for n in range(bit, len(source), KIND_BITS)).xor() for bit in range(KIND_BITS))
+def tag_and_kind(m, chunk):
+    """A hash of a frame's key, and the class of its outer source: the XOR of that one's 4-bit digits.
 
-
-def tag_of(chunk):
-    """A hash of a frame's key; those of one source with successive identifiers have different ones."""
-    words = [chunk.identifier[:16], chunk.identifier[16:].rotate_left(5)]
-    words += [chunk.source[at : at + 16].rotate_left(at // 16) for at in range(0, 128, 16)]
-    words += [Cat(Const(0, 11), chunk.ipv6, chunk.local)]
-    return Cat(Cat(word[bit] for word in words if bit < len(word)).xor() for bit in range(TAG_BITS))
+    Frames of one source with successive identifiers have different hashes.
+    """
+    halves = Signal(TAG_BITS, name="even"), Signal(TAG_BITS, name="odd")  # the XOR of every other word of the source
+    for half, at in zip(halves, (0, 16), strict=True):
+        words = [chunk.source[n : n + 16] for n in range(at, 128, 32)]
+        m.d.comb += half.eq(words[0] ^ words[1] ^ words[2] ^ words[3])
+    even, odd = halves
+    tag = even ^ odd.rotate_left(1) ^ chunk.identifier[:16] ^ chunk.identifier[16:].rotate_left(5)
+    both = Cat(even, odd)
+    kind = Cat(Cat(both[n] for n in range(bit, len(both), KIND_BITS)).xor() for bit in range(KIND_BITS))
+    return tag ^ Cat(Const(0, 11), chunk.ipv6, chunk.local), kind
 
 
 class Reassemble(wiring.Component):
@@ -67,10 +70,10 @@ class Reassemble(wiring.Component):
     Every fragment is in exactly one completion, or held. A completion with a `reason` either gives up a frame, whose
     buffer it hands back (`claimed`), or says of one fragment that it was not taken.
 
-    Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, to the completion 11; one more for each further
-    6 holes of its frame. Throughput: a fragment's first or last chunk every 7 cycles (16 bytes a beat: 3, 32: 2, 64:
-    1), likewise one more for each further 6 holes; a chunk between them every cycle. Back-pressure: holds `chunk` and
-    `facts`. Facts go between chunks; at 64 bytes a beat a chunk waits for them every third cycle at most.
+    Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, to the completion 11; one more for each 5 holes
+    of its frame beyond 10. Throughput: a fragment's first or last chunk every 7 cycles (16 bytes a beat: 3, 32: 2, 64:
+    1), likewise one more for each 5 holes beyond 10; a chunk between them every cycle. That is 10 cycles at most, and
+    the shortest packets come 10.5 cycles apart. Back-pressure: holds `chunk` and `facts`. Facts go between chunks; at 64 bytes a beat a chunk waits for them every third cycle at most.
     Source: draft-davie-stt-08.
 
     Parameters
@@ -112,7 +115,7 @@ class Reassemble(wiring.Component):
                 "completion_valid": Out(1),
                 "completion": Out(Completion),
                 "held": Out(24),
-                "open": Out(16),
+                "open": Out(range(4 * slots)),
             }
         )
 
@@ -147,6 +150,7 @@ class Reassemble(wiring.Component):
             m.d.sync += due.eq(0)
 
         event = frames.chunk.p
+        tag, kind = tag_and_kind(m, chunk)
         fragment = event.fragment
         m.d.comb += [
             event.first.eq(chunk.first),
@@ -155,8 +159,8 @@ class Reassemble(wiring.Component):
             event.sum.eq(chunk.sum),
             fragment.barred.eq(chunk.reason != RxReason.NONE),
             fragment.key.eq(Cat(chunk.source, chunk.local, chunk.ipv6, chunk.identifier)),
-            fragment.tag.eq(tag_of(chunk)),
-            fragment.kind.eq(source_kind(chunk.source)),
+            fragment.tag.eq(tag),
+            fragment.kind.eq(kind),
             fragment.total.eq(chunk.total),
             fragment.start.eq(chunk.offset),
             fragment.end.eq(chunk.offset + chunk.size),
@@ -275,14 +279,13 @@ class Reassemble(wiring.Component):
             self.completion.eq(finish.completion),
         ]
         # -- account
-        more, less, opened, closed = Signal(), Signal(16), Signal(), Signal()
+        more, opened, closed = Signal(signed(17)), Signal(), Signal()
         over = finish.completion_valid & finish.completion.claimed
         m.d.sync += [
-            more.eq(frames.taken),
-            less.eq(Mux(over, finish.completion.packets, 0)),
+            more.eq(frames.taken - Mux(over, finish.completion.packets, 0)),
             opened.eq(frames.taken & frames.fresh),
             closed.eq(over),
-            self.held.eq(self.held + more - less),
+            self.held.eq(self.held + more),
             self.open.eq(self.open + opened - closed),
         ]
         return m
