@@ -73,7 +73,8 @@ class Reassemble(wiring.Component):
     Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, to the completion 11; one more for each 5 holes
     of its frame beyond 10. Throughput: a fragment's first or last chunk every 7 cycles (16 bytes a beat: 3, 32: 2, 64:
     1), likewise one more for each 5 holes beyond 10; a chunk between them every cycle. That is 10 cycles at most, and
-    the shortest packets come 10.5 cycles apart. Back-pressure: holds `chunk` and `facts`. Facts go between chunks; at 64 bytes a beat a chunk waits for them every third cycle at most.
+    the shortest packets come 10.5 cycles apart. Back-pressure: holds `chunk` and `facts`. Facts go between chunks; at
+    64 bytes a beat a chunk waits for them every third cycle at most.
     Source: draft-davie-stt-08.
 
     Parameters

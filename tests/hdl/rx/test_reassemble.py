@@ -336,7 +336,7 @@ def test_speed(width: int, pace: int) -> None:
 
 
 def test_many_holes_at_full_speed() -> None:
-    """Whoever keeps as many holes open as there may be slows nobody down: the shortest packets are 10.5 cycles apart."""
+    """Whoever keeps as many holes open as can be slows nobody down: the shortest packets come 10.5 cycles apart."""
     rng = Random(SEED)
     traffic = Traffic(rng, 8)
     frame = traffic.frame()
