@@ -9,6 +9,8 @@ from hdl.stream.beat import words
 from hdl.stream.delays import Delays
 from hdl.stream.paced_pipe import Holds
 
+MOST_REGISTERS = 7  # of a delay where most values are held: what is left is short, and its RAM would be larger
+
 
 class BeatPipe:
     """Values that travel beside a beat through a free-running pipeline (no stall, no ready).
@@ -43,7 +45,7 @@ class BeatPipe:
         self.lanes, self.pairs = width // 2, width // 4  # words and pairs a beat
         self.pair_bits = (self.pairs - 1).bit_length()
         self.stage = 0
-        self._delays = m.submodules.delays = Delays()
+        self._delays = m.submodules.delays = Delays() if pace == 1 else Delays(MOST_REGISTERS + 1)
         self._holds: Holds | None = None
         self._concluded: int | None = None  # stage from which on `_holds` take the place of `_delays`
         if pace > 1:

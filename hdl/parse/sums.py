@@ -10,6 +10,15 @@ from hdl.parse.pipe import BeatPipe
 WORD = 16
 
 
+def gated(word, bytes_inside):
+    """A word of network order, with zeros for bytes (the first one first) that are not inside.
+
+    In the register behind it that is a reset, which takes no logic.
+    """
+    first, second = bytes_inside
+    return Cat(Mux(second, word[:8], 0), Mux(first, word[8:], 0))
+
+
 def tree(pipe: BeatPipe, name: str, count: int) -> None:
     """Add up `{name}_0` .. `{name}_{count - 1}` to `{name}_0`, a level a stage."""
     while count > 1:

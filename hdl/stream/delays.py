@@ -20,9 +20,14 @@ class Delays(Elaboratable):
 
     It is elaborated after the pipeline that it belongs to, and so knows all that is ever read. Delayed values have no
     reset.
+
+    Parameters
+    ----------
+    small_cycles : from how many on a delay goes through distributed RAM
     """
 
-    def __init__(self) -> None:
+    def __init__(self, small_cycles: int = SMALL_CYCLES) -> None:
+        self.small_cycles = small_cycles
         self._chains: dict[int, tuple[Value, int, str, dict[int, Signal]]] = {}
 
     def at(self, value, since: int, stage: int, name: str):
@@ -47,7 +52,7 @@ class Delays(Elaboratable):
             bits = sum(len(target) for _, target in pairs)
             if cycles >= BLOCK_CYCLES and bits >= BLOCK_BITS:
                 self._in_ram(m, cycles, pairs, block=True)
-            elif SMALL_CYCLES <= cycles < BLOCK_CYCLES and bits >= SMALL_BITS:
+            elif self.small_cycles <= cycles < BLOCK_CYCLES and bits >= SMALL_BITS:
                 self._in_ram(m, cycles, pairs, block=False)
             else:  # one register here, the rest with those that wait a cycle less
                 for source, target in pairs:

@@ -9,7 +9,7 @@ from hdl.net.protocol import TCP, UDP
 from hdl.net.sum16 import fold
 from hdl.parse.pipe import BeatPipe
 from hdl.parse.region import ADDRESSES, before_network, in_address
-from hdl.parse.sums import accumulate, trees
+from hdl.parse.sums import accumulate, gated, trees
 from hdl.rx.layouts import LENGTH_BITS
 
 PARTS = ("ip", "addresses")  # what is summed of the network header
@@ -74,22 +74,17 @@ def transport_sums(pipe: BeatPipe) -> None:
     _clip(pipe)
     pipe.step()
 
-    words, clipped = pipe.words(), pipe.before_end
+    words, before_end = pipe.words(), pipe.before_end
     pipe.keep(pipe.first, dst_mac=Cat(words[2], words[1], words[0]))
-    clipped = [
-        Cat(
-            word[:8] & clipped[2 * n + 1].replicate(8),  # a word is in network order
-            word[8:] & clipped[2 * n].replicate(8),
-        )
-        for n, word in enumerate(words)
-    ]
     all_lanes = (1 << pipe.pair_bits) - 1
     next_pair = ~pipe.open & (pipe.index == pipe.before_at[pipe.pair_bits :])
     next_pair &= pipe.before_at[: pipe.pair_bits] == all_lanes
     # the beat's last word belongs to the next beat's first pair
     inside = Signal(pipe.pairs + 1, name="from_at")
     m.d.comb += inside.eq(Cat(pipe.from_at, pipe.from_at[-1] | next_pair))
-    pipe.put(**{f"l4_{n}": Mux(inside[(n + 1) // 2], word, 0) for n, word in enumerate(clipped)})
+    for n, word in enumerate(words):
+        kept = gated(word, [inside[(n + 1) // 2] & before_end[2 * n + at] for at in range(2)])
+        pipe.put(**{f"l4_{n}": kept})
     pipe.step()
     trees(pipe, ("l4",), pipe.lanes)
     accumulate(pipe, ("l4",))

@@ -1,9 +1,9 @@
 """Sums of a packet's words: the IP header, what the outer checksum covers, and an STT fragment's data."""
 
-from amaranth import Cat, Mux, Signal
+from amaranth import Cat, Signal
 
 from hdl.parse.pipe import BeatPipe, at_least
-from hdl.parse.sums import accumulate, trees
+from hdl.parse.sums import accumulate, gated, trees
 from hdl.rx.outer.network import first_beat
 from hdl.rx.outer.tunnel import GRE, SMALLEST_HEADER
 from hdl.stream.align import thermometer
@@ -74,10 +74,8 @@ def masks(pipe: BeatPipe) -> None:
 
     in_l4, in_data = from_on("at") & ~pipe.surely_ip, from_on("data") & pipe.data_known.replicate(pipe.lanes)
     before_end = held("lanes", thermometer(pipe.end_lane, pipe.width))
-    inside = held(
-        "inside", Cat(~pipe.end_before & (~pipe.end_here | bit) for bit in before_end)
-    )  # bytes before the end
-    kept = pipe.words(held("kept", Cat(Mux(inside[n], pipe.data[8 * n : 8 * n + 8], 0) for n in range(pipe.width))))
+    # bytes in front of the end
+    inside = held("inside", Cat(~pipe.end_before & (~pipe.end_here | bit) for bit in before_end))
     parts = {
         "header": ~(pipe.before_network | in_l4) & pipe.ipv4.replicate(pipe.lanes),
         "covered": in_l4 | (pipe.addresses & pipe.pseudo.replicate(pipe.lanes)),
@@ -85,7 +83,11 @@ def masks(pipe: BeatPipe) -> None:
     }
     for name, mask in parts.items():
         mask = held(name, mask[: pipe.lanes])
-        pipe.put(**{f"{name}_{n}": Mux(mask[n], word, 0) for n, word in enumerate(kept)})
+        kept = {
+            f"{name}_{n}": gated(word, [mask[n] & inside[2 * n + at] for at in range(2)])
+            for n, word in enumerate(pipe.words())
+        }
+        pipe.put(**kept)
     pipe.step()
 
 
