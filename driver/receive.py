@@ -361,7 +361,7 @@ def destination_rows(receive: Receive) -> dict[int, int]:
 
 def vport_rows(receive: Receive) -> dict[int, int]:
     return {
-        number: pack(rx_tables.VPORT_FIELDS, {"receive_mtu": vport.receive_mtu})
+        number: pack(rx_tables.VPORT_FIELDS, {"receive_mtu": vport.receive_mtu, "valid": 1, "vnet": vport.vnet})
         for number, vport in receive.vports.items()
     }
 

@@ -154,7 +154,11 @@ GROUP_FIELDS: Fields = {
     "slow": 1,  # to the slow path's vport instead
 }
 
-VPORT_FIELDS: Fields = {"receive_mtu": 17}  # bytes behind the Ethernet header, tags not counted
+VPORT_FIELDS: Fields = {
+    "receive_mtu": 17,  # bytes behind the Ethernet header, tags not counted
+    "valid": 1,
+    "vnet": VNET_BITS,  # frames of another one, which may have come before the vport moved, do not go to it
+}
 
 INDIRECTION_FIELDS: Fields = {f"queue{lane}": QUEUE_BITS for lane in range(8)}
 QUEUES_A_ROW = len(INDIRECTION_FIELDS)

@@ -13,16 +13,23 @@ class Deliver(wiring.Component):
 
     ::
 
-        i ── register, compare ── register ── o            done - placed >= 0, modulo 2**16
-                                     └── count
+        i ───────────────────────── o            done - placed >= 0, modulo 2**16
+        └── compare ── register ────┘
+                          └── count
 
     Ports: streams `i` and `o` (`Delivery`); `done_stt`, `done_tcp` (see `Place`); `counted`, `index`, `amount`: what
     each delivery that is taken counts, a cycle later: its packets under its reason, or as delivered or slow; `frame`:
     a frame was delivered.
-    Latency: 2 cycles where nothing is waited for. Throughput: one a cycle. Back-pressure: holds `i`.
+    Latency: 1 cycle where nothing is waited for. Throughput: one a cycle; one at a time, every second, and what is
+    going to be offered at `i` has to stand there a cycle before: then there is no latency. Back-pressure: holds `i`.
+
+    Parameters
+    ----------
+    one_at_a_time : deliveries come far apart, and no register is needed for them
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_at_a_time: bool = False) -> None:
+        self.one_at_a_time = one_at_a_time
         super().__init__(
             {
                 "i": In(stream.Signature(Delivery)),
@@ -38,38 +45,42 @@ class Deliver(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        first, valid = Signal(Delivery, reset_less=True), Signal()
-        second = self.o.p
-        done_stt, done_tcp = Signal(16), Signal(16)
-        m.d.sync += [done_stt.eq(self.done_stt), done_tcp.eq(self.done_tcp)]
 
         def done(delivery):
-            left = (Mux(delivery.stt, done_stt, done_tcp) - delivery.placed)[:16]
+            left = (Mux(delivery.stt, self.done_stt, self.done_tcp) - delivery.placed)[:16]
             return ~left[15]
 
-        held, clear = Signal(), Signal()  # the second register holds a delivery; nothing in front of it is missing
-        move = Signal()
-        m.d.comb += [
-            self.o.valid.eq(held & clear),
-            move.eq(~held | (clear & self.o.ready)),
-            self.i.ready.eq(~valid | move),
-        ]
-        with m.If(self.i.ready):
-            m.d.sync += [valid.eq(self.i.valid), first.eq(self.i.p)]
-        with m.If(move):
-            m.d.sync += [held.eq(valid), second.eq(first), clear.eq(done(first))]
-        with m.Else():
-            m.d.sync += clear.eq(clear | done(second))
-
         taken = self.o.valid & self.o.ready
-        lost = second.reason != RxReason.NONE
+        clear = Signal()  # nothing in front of what `o` shows is missing
+        if self.one_at_a_time:
+            m.d.comb += [
+                self.o.valid.eq(self.i.valid & clear),
+                self.o.payload.eq(self.i.payload),
+                self.i.ready.eq(self.o.ready & clear),
+            ]
+            m.d.sync += clear.eq(done(self.i.p) & ~taken)
+        else:
+            held, move, shown = Signal(), Signal(), Signal(Delivery, reset_less=True)
+            m.d.comb += [
+                self.o.valid.eq(held & clear),
+                self.o.payload.eq(shown),
+                move.eq(~held | taken),
+                self.i.ready.eq(move),
+            ]
+            with m.If(move):
+                m.d.sync += [held.eq(self.i.valid), shown.eq(self.i.p), clear.eq(done(self.i.p))]
+            with m.Else():
+                m.d.sync += clear.eq(clear | done(shown))
+
+        shown = self.o.p
+        lost = shown.reason != RxReason.NONE
         m.d.sync += [
             self.counted.eq(taken),
-            self.amount.eq(second.packets),
+            self.amount.eq(shown.packets),
             self.index.eq(
-                Mux(lost, second.reason, Mux(second.slow, RxCounter.PACKETS_SLOW, RxCounter.PACKETS_DELIVERED))
+                Mux(lost, shown.reason, Mux(shown.slow, RxCounter.PACKETS_SLOW, RxCounter.PACKETS_DELIVERED))
             ),
-            self.frame.eq(taken & ~lost & ~second.slow),
+            self.frame.eq(taken & ~lost & ~shown.slow),
         ]
         return m
 
@@ -79,13 +90,18 @@ class RxCounters(wiring.Component):
 
     ::
 
-        index ── memory ── register ── + amount ── written back, and kept for those close behind
+        index ── memory ── register ── + amount ── written back, and where they come close, kept for those behind
 
     Ports: `counted`, `index`, `amount`; `packet`, `frame` count one each; `select`, `value`: the counter `select`, four
-    cycles later. Throughput: one count a cycle.
+    cycles later. Throughput: one count a cycle; one at a time, every fourth.
+
+    Parameters
+    ----------
+    one_at_a_time : counts come at least four cycles apart
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_at_a_time: bool = False) -> None:
+        self.one_at_a_time = one_at_a_time
         super().__init__(
             {
                 "counted": In(1),
@@ -109,29 +125,26 @@ class RxCounters(wiring.Component):
             valid, index, amount = Signal(name=f"valid_{age}"), Signal(6, name=f"index_{age}"), Signal(16)
             m.d.sync += [valid.eq(stages[-1][0]), index.eq(stages[-1][1]), amount.eq(stages[-1][2])]
             stages.append((valid, index, amount))
-        stored = Signal(32)
+        stored, newest, total = Signal(32), Signal(32), Signal(32)
         _, index, amount = stages[2]
-        newest = stored
-        # what the last three counts wrote is not in what the memory gave
-        written = [Signal(32, name=f"written_{age}") for age in range(3)]
-        behind = [stages[3]]
-        for age in range(2):
-            valid, at = Signal(name=f"gone_{age}"), Signal(6, name=f"gone_at_{age}")
-            m.d.sync += [valid.eq(behind[-1][0]), at.eq(behind[-1][1])]
-            behind.append((valid, at, None))
-        for (valid, at, _), value in reversed(list(zip(behind, written, strict=True))):
-            newest = Mux(valid & (at == index), value, newest)
-        m.d.comb += read_port.addr.eq(self.index)
-        m.d.sync += [
-            stored.eq(read_port.data),
-            written[0].eq(newest + amount),
-            written[1].eq(written[0]),
-            written[2].eq(written[1]),
-        ]
+        m.d.comb += [read_port.addr.eq(self.index), newest.eq(stored)]
+        m.d.sync += [stored.eq(read_port.data), total.eq(newest + amount)]
+        if not self.one_at_a_time:
+            # what the last three counts wrote is not in what the memory gave
+            written, behind = [total], [stages[3]]
+            for age in range(2):
+                valid, at = Signal(name=f"gone_{age}"), Signal(6, name=f"gone_at_{age}")
+                value = Signal(32, name=f"written_{age}")
+                m.d.sync += [valid.eq(behind[-1][0]), at.eq(behind[-1][1]), value.eq(written[-1])]
+                behind.append((valid, at, None))
+                written.append(value)
+            for (valid, at, _), value in reversed(list(zip(behind, written, strict=True))):
+                with m.If(valid & (at == index)):
+                    m.d.comb += newest.eq(value)
         m.d.comb += [
             write_port.en.eq(stages[3][0]),
             write_port.addr.eq(stages[3][1]),
-            write_port.data.eq(written[0]),
+            write_port.data.eq(total),
             select_port.addr.eq(self.select),
         ]
         packets, frames, selected = Signal(32), Signal(32), Signal(6)

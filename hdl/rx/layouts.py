@@ -2,10 +2,12 @@
 
 ::
 
-    i ─┬─ ring (raw rows) ───────────────────────────────────────────────────────── read ─ placements
-       └─ outer ─┬─ RxBeat ─ inner ── InnerFacts ─┐                  ┌─ coalesce ─┬─ PlaceRecord ──┘
-                 ├─ OuterFacts ── terminate ──────┴─ meet ─ RxPacket ┤            └─ Completion ─ steer ─ Delivery
-                 └─ SttChunk ─────────────────────────────── SttFacts┴─ reassemble ┘
+    i ─┬─ ring (raw rows) ───────────────────────────────────────────────────────────── read ─ placements
+       └─ outer ─┬─ RxBeat ─ inner ─┬─ InnerFacts ─────┐                  ┌─ coalesce ─┬─ PlaceRecord
+                 │                  └─ address ─┐      │                  │            └─ Completion ─ steer ─ Delivery
+                 ├─ Request ─ terminate ─ vnet ─┴─ find┼─ meet ─ RxPacket ┤
+                 ├─ OuterFacts ────────────────────────┘         SttFacts ┤
+                 └─ SttChunk ─────────────────────────────────────────────┴─ reassemble
 
 A packet is read once, as it arrives, by a pipeline that never stops, and its raw rows wait in a ring. Rows are counted
 from reset, modulo 2**16; a packet begins with a row of its own. Lengths are in bytes, header offsets in 16-bit words,
@@ -16,8 +18,8 @@ from amaranth.lib import data
 
 from hdl.parse.limits import HEADER_WORD_BITS
 from hdl.registers.receive import RX_REASON_BITS
-from hdl.registers.rx_tables import ENTRY_BITS, LOCAL_BITS, QUEUE_BITS
-from hdl.registers.tables import VNET_BITS, VPORTS
+from hdl.registers.rx_tables import ENTRY_BITS, KIND_BITS, LOCAL_BITS, QUEUE_BITS
+from hdl.registers.tables import VNET_BITS, VPORT_BITS, VPORTS
 
 LONGEST = 9238  # bytes of a packet off the wire: two tags and the largest MTU
 LENGTH_BITS = 14
@@ -31,7 +33,7 @@ def chunk_rows(width: int) -> tuple[int, int]:
 
     The first covers the deepest header in front of the data: 22 + 60 + 60 + 18 bytes.
     """
-    return {8: (20, 8), 16: (10, 8), 32: (5, 8), 64: (3, 8)}[width]
+    return {8: (20, 4), 16: (10, 4), 32: (5, 4), 64: (3, 4)}[width]
 
 
 def rx_beat(width: int) -> data.StructLayout:
@@ -63,10 +65,44 @@ class SttFields(data.Struct):
     tci: 16
 
 
+class Request(data.Struct):
+    """Whose is this packet? What the tables look at; one a packet, as soon as its outer headers are here."""
+
+    kind: KIND_BITS  # Encapsulation
+    asked: 1  # a tunnel's packet that says whose it is: an STT fragment not at offset 0 does not
+    local: LOCAL_BITS  # which of our addresses it came to
+    source: 128  # outer source; IPv4 in the low 32 bits
+    ipv6: 1  # outer IP version
+    has_key: 1
+    key: 64  # GRE: 32 bits, VXLAN and Geneve: VNI, STT: context ID
+    has_checksum: 1  # GRE's C, or a UDP checksum
+    has_sequence: 1  # GRE's S
+    tagged: 1  # outermost VLAN tag of the packet
+    vid: 12
+
+
+class Termination(data.Struct):
+    """Whose a packet is; one for each `Request`, in order."""
+
+    reason: RX_REASON_BITS  # why the tables do not let it in; 0: they do
+    vnet: VNET_BITS
+    entry: ENTRY_BITS
+    uniform: 1  # DSCP comes from the outer header
+    nvgre: 1  # a tag inside is forbidden
+
+
+class Destination(data.Struct):
+    """To which vport of its vnet a frame's destination address belongs, as of its arrival."""
+
+    many: 1  # multicast or broadcast: to several, maybe
+    known: 1  # `vport` has the address
+    vport: VPORT_BITS
+
+
 class OuterFacts(data.Struct):
     """What the outer parser found; one a packet, behind its last beat."""
 
-    kind: 3  # Encapsulation
+    tunnelled: 1  # not BARE
     reason: RX_REASON_BITS  # why it is not delivered; 0 so far
     row: ROW_BITS  # of the packet's first beat
     end_row: ROW_BITS  # behind its last beat
@@ -75,35 +111,11 @@ class OuterFacts(data.Struct):
     l3: 5  # byte at which the outer network header begins
     chunked: 1  # an STT fragment that comes as `SttChunk`s
     inner_length: 17  # bytes of the inner frame; BARE: `length`; STT: of the whole inner frame
-    local: LOCAL_BITS  # which of our addresses it came to
-    source: 128  # outer source; IPv4 in the low 32 bits
-    ipv6: 1  # outer IP version
-    has_key: 1
-    key: 64  # GRE: 32 bits, VXLAN and Geneve: VNI, STT: context ID
-    has_checksum: 1  # GRE's C, or a UDP checksum
-    has_sequence: 1  # GRE's S
+    origin: 32  # digest of the outer source
     options: 32  # digest of Geneve's options: frames with other ones are not merged
     tos: 8  # of the outer IP header
-    tagged: 1  # outermost VLAN tag of the packet
-    vid: 12
     zero: 1  # STT: the fragment at offset 0, which has an inner header
-    alone: 1  # STT: it is the whole frame
     stt: SttFields
-
-
-class Termination(data.Struct):
-    """Whose a packet is; one for each `OuterFacts`, in order.
-
-    An STT fragment that does not begin its frame is looked up nowhere: only `reason`, `tunnelled` and `outer` count.
-    """
-
-    reason: RX_REASON_BITS  # the parser's or the tables'; 0: none so far
-    vnet: VNET_BITS
-    entry: ENTRY_BITS
-    uniform: 1  # DSCP comes from the outer header
-    nvgre: 1  # a tag inside is forbidden
-    tunnelled: 1  # not BARE
-    outer: OuterFacts
 
 
 class SttChunk(data.Struct):
@@ -111,7 +123,7 @@ class SttChunk(data.Struct):
 
     ::
 
-        row    0      20     28     36        first: 20 rows, then every 8; a short fragment: one chunk, first and last
+        row    0      20     24     28        first: 20 rows, then every 4; a short fragment: one chunk, first and last
               │ head d │ d d d │ d d d │ d │
     """
 
@@ -168,6 +180,7 @@ class InnerFacts(data.Struct):
     l4_status: 2  # of TCP or UDP, as if it were complete
     partial: 1  # the checksum field holds the pseudo-header's sum
     pseudo: 16  # sum of the pseudo-header without the length
+    pseudo_whole: 16  # and with it: what the header says
     l4_sum: 16  # sum of the bytes from l4 on that are here, up to the end of the IP packet (l4 counts as even)
     hash: 32  # Toeplitz, symmetric
     rows: 5  # of masked headers for the coalescer (at `header_rows`)
@@ -202,6 +215,7 @@ class RxPacket(data.Struct):
     tunnelled: 1
     origin: 32  # digest of outer source and entry; frames from elsewhere are not merged
     options: 32
+    to: Destination
     outer_bytes: 10  # from the outer IP header to the inner frame; they count for the longest merged frame
     tos: 8  # the inner TOS after RFC 6040
     tos_patch: 1  # it differs from the one in the frame
@@ -214,8 +228,8 @@ class SttFacts(data.Struct):
     reason: RX_REASON_BITS  # not 0: the frame is dropped
     vnet: VNET_BITS
     entry: ENTRY_BITS
+    to: Destination
     uniform: 1  # DSCP comes from the outer header
-    source: 128
     stt: SttFields
     inner: InnerFacts
 
@@ -254,7 +268,7 @@ class Completion(data.Struct):
     vnet: VNET_BITS
     entry: ENTRY_BITS
     tunnelled: 1
-    dst_mac: 48
+    to: Destination
     hash: 32
     patches: Patches
     gso_size: 16  # 0: one packet

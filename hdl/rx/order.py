@@ -1,6 +1,6 @@
 """Placements in the order in which their packets came."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,7 @@ class Order(wiring.Component):
         o        s s s   t     t     s
 
     Ports: streams `order`, `stt`, `tcp` and `o`; `from_stt` says whose `o` is.
-    Latency: 1 cycle. Throughput: one record a cycle. Back-pressure: a record waits until its packet's turn has come.
+    Latency: none. Throughput: one record a cycle. Back-pressure: a record waits until its packet's turn has come.
     """
 
     def __init__(self) -> None:
@@ -36,18 +36,12 @@ class Order(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         turn, stt, tcp = self.order, self.stt, self.tcp
-        valid, move = Signal(), Signal()
         m.d.comb += [
-            move.eq(~self.o.valid | self.o.ready),
-            valid.eq(turn.valid & Mux(turn.payload, stt.valid, tcp.valid)),
-            stt.ready.eq(turn.valid & turn.payload & move),
-            tcp.ready.eq(turn.valid & ~turn.payload & move),
-            turn.ready.eq(valid & move & Mux(turn.payload, stt.p.last, tcp.p.last)),
+            self.o.valid.eq(turn.valid & Mux(turn.payload, stt.valid, tcp.valid)),
+            self.o.payload.eq(Mux(turn.payload, stt.payload, tcp.payload)),
+            self.from_stt.eq(turn.payload),
+            stt.ready.eq(turn.valid & turn.payload & self.o.ready),
+            tcp.ready.eq(turn.valid & ~turn.payload & self.o.ready),
+            turn.ready.eq(self.o.valid & self.o.ready & self.o.p.last),
         ]
-        with m.If(move):
-            m.d.sync += [
-                self.o.valid.eq(valid),
-                self.o.payload.eq(Mux(turn.payload, stt.payload, tcp.payload)),
-                self.from_stt.eq(turn.payload),
-            ]
         return m

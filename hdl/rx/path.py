@@ -1,24 +1,26 @@
 """The receive path as a whole."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
 from hdl.registers.rx_tables import RxTable
 from hdl.rx.coalesce import Coalesce
+from hdl.rx.completions import Completions
 from hdl.rx.deliver import Deliver, RxCounters
+from hdl.rx.find import Find
 from hdl.rx.inner import InnerParse, Strip
 from hdl.rx.layouts import (
     HANDLE_BITS,
-    Completion,
     Delivery,
-    InnerFacts,
+    Destination,
     OuterFacts,
     PlaceRecord,
     RxPacket,
     SttChunk,
-    SttFacts,
+    Termination,
+    chunk_rows,
     place_beat,
 )
 from hdl.rx.meet import Meet
@@ -31,10 +33,14 @@ from hdl.rx.steer import Steer
 from hdl.rx.terminate import Terminate
 from hdl.stream.beat import wire_beat
 from hdl.stream.fifo import Fifo
-from hdl.stream.paced_fifo import PACKET_PACE, record_fifo
-from hdl.stream.single import Single
+from hdl.stream.paced_fifo import PACE, PACKET_PACE, record_fifo
+from hdl.stream.quick_fifo import QuickFifo, ThroughFifo
+from hdl.stream.ring import FIFO_DEPTH
 from hdl.stream.small_fifo import SmallFifo
 from hdl.table.writer import TableWriter, table_port
+
+CHUNKS = {8: 16, 16: 32, 32: 32, 64: 64}
+"""Chunks that may wait, by bytes a beat: as many as come out of a parser that is told to stop, and some more."""
 
 
 class RxPath(wiring.Component):
@@ -44,9 +50,9 @@ class RxPath(wiring.Component):
 
         i ─┬─ ring ──────────────────────────────────────────────────────────────────────────── place ─ o
            └─ outer ─┬─ beats ─ strip ─ inner ─┬─ header rows ─┐            ┌─ record ─ order ─┘
-                     │                         └─ facts ─┐     │            │
-                     ├─ facts ─ terminate ───────────────┴─ meet ┬─ coalesce ┼─ completion ─ steer ─ deliver ─ delivery
-                     └─ chunks ──────────────────────────────────┴─ reassemble ┘
+                     ├─ request ─ terminate ─ find ──┐         │            │
+                     ├─ facts ─────────────────┴─ facts ─ meet ┴┬─ coalesce ┼─ completion ─ steer ─ deliver ─ delivery
+                     └─ chunks ─────────────────────────────────┴─ reassemble ┘
 
     The parsers see each packet once, as it comes in, and never stop: `i` waits only where a queue or the ring is full,
     and at the end of a packet that is too short to come off a line.
@@ -94,63 +100,66 @@ class RxPath(wiring.Component):
         m.submodules.strip = strip = Strip(width)
         m.submodules.inner = inner = InnerParse(width)
         m.submodules.terminate = terminate = Terminate(width)
-        narrow = width == 8  # packets come at least seven cycles apart: one at a time is enough
-        m.submodules.meet = meet = Meet(width=width, one_at_a_time=narrow)
-        parsers = outer.facts_latency + strip.latency + inner.latency
+        m.submodules.find = find = Find(width)
+        m.submodules.meet = meet = Meet(width=width)
+        to_inner = outer.latency + strip.latency
+        parsers = to_inner + inner.latency
+        answered = max(outer.request_latency + terminate.vnet_latency, to_inner + 1) + find.latency
+        if answered + 2 > parsers - 1:
+            raise ValueError(
+                f"tables answer {answered} cycles behind a packet's end, its facts come {parsers - 1} behind"
+            )
         margin = parsers + 10
+        packets_under_way = -(-margin // PACE[width]) + 1
         m.submodules.coalesce = coalesce = Coalesce(width, config.contexts, row_margin=margin)
-        m.submodules.reassemble = reassemble = Reassemble(width, config.contexts)
+        m.submodules.reassemble = reassemble = Reassemble(width, config.contexts, facts_margin=packets_under_way)
         m.submodules.order = order = Order()
         m.submodules.steer = steer = Steer(width)
         drain = max(terminate.latency, steer.latency) + 4
-        m.submodules.writer = writer = TableWriter(layout=RX_TABLE_WRITE, drain=drain)
-        m.submodules.deliver = deliver = Deliver()
-        m.submodules.counters = counters = RxCounters()
+        m.submodules.writer = writer = TableWriter(layout=RX_TABLE_WRITE, drain=drain, rest=16)
+        m.submodules.deliver = deliver = Deliver(one_at_a_time=steer.one_at_a_time)
+        m.submodules.counters = counters = RxCounters(one_at_a_time=steer.one_at_a_time)
         m.submodules.place = place = Place(config, margin=8)
 
         # -- queues
-        def queue(name: str, shape, space: int):
-            m.submodules[name] = fifo = record_fifo(width, shape=shape, depth=depth, margin=space)
-            return fifo
-
-        outers = queue("outers", OuterFacts, margin)
-        inners = queue("inners", InnerFacts, margin)
-        if narrow:
-            m.submodules.packets = packets = Single(RxPacket)
-            m.submodules.firsts = firsts = Single(SttFacts)
-            m.d.comb += meet.go.eq(packets.space & firsts.space)
-        else:
-            packets = queue("packets", RxPacket, meet.latency + 6)
-            firsts = queue("firsts", SttFacts, meet.latency + 6)
-            m.d.sync += meet.go.eq(packets.space & firsts.space)
-        completions = {
-            "stt": queue("stt_completions", Completion, 16),
-            "tcp": queue("tcp_completions", Completion, coalesce.completion_margin + 4),
-        }
-        m.submodules.chunks = chunks = Fifo(shape=SttChunk, depth=depth, margin=margin)
+        m.submodules.outers = outers = QuickFifo(shape=OuterFacts, depth=FIFO_DEPTH[width], margin=1)
+        m.submodules.terminations = terminations = QuickFifo(shape=Termination, depth=FIFO_DEPTH[width], margin=1)
+        m.submodules.destinations = destinations = QuickFifo(shape=Destination, depth=FIFO_DEPTH[width], margin=1)
+        m.submodules.packets = packets = record_fifo(
+            width, shape=RxPacket, depth=depth, margin=packets_under_way, paced=True
+        )
+        m.submodules.chunks = chunks = QuickFifo(
+            shape=SttChunk,
+            depth=CHUNKS[width],
+            margin=-(-outer.facts_latency // min(PACE[width], chunk_rows(width)[1])) + 3,
+        )
         m.submodules.turns = turns = Fifo(shape=1, depth=depth, margin=margin)
         places = {}
-        for name in ("stt", "tcp"):
-            space = 16 if name == "stt" else coalesce.place_margin + 4
-            m.submodules[f"{name}_places"] = places[name] = Fifo(shape=PlaceRecord, depth=128, margin=space)
-        m.submodules.chunked = chunked = SmallFifo(shape=1, depth=64)  # rows of headers count for the others only
+        m.submodules.stt_places = places["stt"] = ThroughFifo(shape=PlaceRecord, depth=depth, margin=16)
+        m.submodules.tcp_places = places["tcp"] = Fifo(shape=PlaceRecord, depth=128, margin=coalesce.place_margin + 4)
+        m.submodules.completions = completions = Completions(
+            depth=depth,
+            stt_margin=16,
+            tcp_margin=coalesce.completion_margin + 4,
+            one_waits=width == 8,
+        )
 
         # -- in: a register, then the parsers and the ring; packets too short for a line wait for the parsers' pace
         table = writer.o
         space = Signal()
-        taken, beat = Signal(), Signal(wire_beat(width), reset_less=True)
-        m.d.sync += [
-            space.eq(place.space & outers.space & inners.space & chunks.space & turns.space & coalesce.row_space),
-            taken.eq(self.i.valid & self.i.ready),
-            beat.eq(self.i.payload),
-        ]
-        early = Signal(range(PACKET_PACE[width] + 1))  # cycles for which no packet may end
-        with m.If(self.i.valid & self.i.ready & self.i.p.last):
-            m.d.sync += early.eq(PACKET_PACE[width] - 1)
-        with m.Elif(early != 0):
-            m.d.sync += early.eq(early - 1)
+        taken, full, beat = Signal(), Signal(), Signal(wire_beat(width), reset_less=True)
+        pause = Signal(range(max(PACE[width], PACKET_PACE[width]) + 1))  # cycles for which no packet may end
+        m.d.comb += [taken.eq(full & space & ~(beat.last & (pause != 0))), self.i.ready.eq(~full | taken)]
+        with m.If(self.i.ready):
+            m.d.sync += [full.eq(self.i.valid), beat.eq(self.i.payload)]
+        with m.If(taken & beat.last):
+            m.d.sync += pause.eq(max(PACE[width], PACKET_PACE[width]) - 1)
+        with m.Elif(pause != 0):
+            m.d.sync += pause.eq(pause - 1)
+        m.d.sync += space.eq(
+            place.space & packets.space & reassemble.facts_space & chunks.space & turns.space & coalesce.row_space
+        )
         m.d.comb += [
-            self.i.ready.eq(space & ~(self.i.p.last & (early != 0))),
             place.write.eq(taken),
             place.i.eq(beat.data),
             outer.i_valid.eq(taken),
@@ -171,33 +180,41 @@ class RxPath(wiring.Component):
             coalesce.row_valid.eq(inner.row_valid),
             coalesce.row.eq(inner.row),
             coalesce.row_first.eq(inner.row_first),
-            coalesce.row_commit.eq(inner.facts_valid & ~chunked.o.payload),
+            coalesce.row_commit.eq(inner.facts_valid & ~meet.chunked),  # fragments are not compared
             coalesce.row_count.eq(inner.facts.rows),
-            chunked.reserve.eq(outer.facts_valid),
-            chunked.write.eq(outer.facts_valid),
-            chunked.i.eq(outer.facts.chunked),
-            chunked.o.ready.eq(inner.facts_valid),
-            outers.write.eq(outer.facts_valid),
-            outers.i.eq(outer.facts),
             chunks.write.eq(outer.chunk_valid),
             chunks.i.eq(outer.chunk),
             turns.write.eq(outer.order_valid),
             turns.i.eq(outer.order),
-            inners.write.eq(inner.facts_valid),
-            inners.i.eq(inner.facts),
         ]
 
-        # -- whose is it
-        wiring.connect(m, outers.o, terminate.request)
-        wiring.connect(m, terminate.response, meet.termination)
-        wiring.connect(m, inners.o, meet.inner)
+        # -- whose is it, and to whom does it go
         wiring.connect(m, wiring.flipped(self.table), writer.i)
-        m.d.comb += [terminate.table.eq(table), terminate.hold.eq(writer.hold)]
+        wiring.connect(m, outers.o, meet.outer)
+        wiring.connect(m, terminations.o, meet.termination)
+        wiring.connect(m, destinations.o, meet.to)
         m.d.comb += [
+            terminate.table.eq(table),
+            terminate.request_valid.eq(outer.request_valid),
+            terminate.request.eq(outer.request),
+            find.table.eq(table),
+            find.vnet_valid.eq(terminate.vnet_valid),
+            find.vnet.eq(terminate.vnet),
+            find.mac_valid.eq(inner.mac_valid),
+            find.mac.eq(inner.mac),
+            outers.write.eq(outer.facts_valid),
+            outers.i.eq(outer.facts),
+            terminations.write.eq(terminate.response_valid),
+            terminations.i.eq(terminate.response),
+            destinations.write.eq(find.o_valid),
+            destinations.i.eq(find.o),
+            meet.inner_valid.eq(inner.facts_valid),
+            meet.inner.eq(inner.facts),
             packets.write.eq(meet.packet_valid),
             packets.i.eq(meet.packet),
-            firsts.write.eq(meet.facts_valid),
-            firsts.i.eq(meet.facts),
+            reassemble.chunk_soon.eq(outer.chunk_soon),
+            reassemble.facts_valid.eq(meet.facts_valid),
+            reassemble.facts.eq(meet.facts),
         ]
 
         # -- put together
@@ -205,22 +222,24 @@ class RxPath(wiring.Component):
         m.d.sync += now.eq(now + 1)
         wiring.connect(m, packets.o, coalesce.packet)
         wiring.connect(m, chunks.o, reassemble.chunk)
-        wiring.connect(m, firsts.o, reassemble.facts)
         m.d.comb += [
             coalesce.now.eq(now[8:]),
             coalesce.idle.eq(self.idle),
             coalesce.flush.eq(self.flush),
             reassemble.now.eq(now[18:]),
             reassemble.timeout.eq(self.timeout),
+            completions.stt_valid.eq(reassemble.completion_valid),
+            completions.stt.eq(reassemble.completion),
+            completions.tcp_valid.eq(coalesce.completion_valid),
+            completions.tcp.eq(coalesce.completion),
+        ]
+        m.d.sync += [
+            reassemble.completion_go.eq(completions.stt_go),
+            coalesce.completion_go.eq(completions.tcp_go),
         ]
         for name, engine in (("stt", reassemble), ("tcp", coalesce)):
-            m.d.comb += [
-                places[name].write.eq(engine.place_valid),
-                places[name].i.eq(engine.place),
-                completions[name].write.eq(engine.completion_valid),
-                completions[name].i.eq(engine.completion),
-            ]
-            m.d.sync += [engine.place_go.eq(places[name].space), engine.completion_go.eq(completions[name].space)]
+            m.d.comb += [places[name].write.eq(engine.place_valid), places[name].i.eq(engine.place)]
+            m.d.sync += engine.place_go.eq(places[name].space)
 
         # -- host buffers for both, ahead of need
         m.submodules.stt_buffers = stt_buffers = SmallFifo(shape=HANDLE_BITS)
@@ -250,16 +269,9 @@ class RxPath(wiring.Component):
         m.d.comb += place.stt.eq(order.from_stt)
         wiring.connect(m, place.o, wiring.flipped(self.place))
 
-        # -- hand up: STT first, its frames are whole
-        stt, tcp = completions["stt"].o, completions["tcp"].o
-        m.d.comb += [
-            steer.i.valid.eq(stt.valid | tcp.valid),
-            steer.i.payload.eq(Mux(stt.valid, stt.payload, tcp.payload)),
-            stt.ready.eq(steer.i.ready),
-            tcp.ready.eq(steer.i.ready & ~stt.valid),
-            steer.table.eq(table),
-            steer.hold.eq(writer.hold),
-        ]
+        # -- hand up
+        m.d.comb += [steer.table.eq(table), steer.hold.eq(writer.hold)]
+        wiring.connect(m, completions.o, steer.i)
         wiring.connect(m, steer.o, deliver.i)
         wiring.connect(m, deliver.o, wiring.flipped(self.delivery))
         m.d.comb += [deliver.done_stt.eq(place.done_stt), deliver.done_tcp.eq(place.done_tcp)]

@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
-from hdl.rx.layouts import HANDLE_BITS, LENGTH_BITS, PlaceRecord, place_beat
-from hdl.stream.align import Extent, Realign, lane_bits
+from hdl.rx.layouts import HANDLE_BITS, LENGTH_BITS, ROW_BITS, PlaceRecord, place_beat
+from hdl.stream.align import Realign, lane_bits
 from hdl.stream.beat import delayed, part_beat
-from hdl.stream.fifo import Fifo
+from hdl.stream.quick_fifo import QuickFifo
 from hdl.stream.ring import FIFO_DEPTH, Ring
 from hdl.stream.small_fifo import SmallFifo
 from hdl.stream.steps import Steps
@@ -25,13 +25,25 @@ class Head(data.Struct):
     offset: 16
 
 
+class Sums(data.Struct):
+    """A record, and where its last byte lies."""
+
+    row: ROW_BITS
+    release_row: ROW_BITS
+    none: 1
+    prime: 1  # its first row has bytes in front of it
+    rotate: 6
+    source: LENGTH_BITS + 1  # its last byte, counted from lane 0 of its first row
+    target: LENGTH_BITS  # likewise of its first beat
+
+
 class Place(wiring.Component):
     """Keep packets as they came until somebody says what of them goes where.
 
     ::
 
         write/i ─────────────> [ ring ] ── rotate ── combine ──> [ beats ] ─┐
-        record ─┬─ plan ── steps ──┘                                        ├─> o
+        record ─┬─ sums ── plan ── steps ──┘                                ├─> o
                 └─ handle, offset ──────────────────────────────> [ heads ] ┘
 
     Every record's bytes begin at lane 0 of a beat. Rows are free once a record with a later `release_row` is read.
@@ -39,7 +51,7 @@ class Place(wiring.Component):
     Ports: `write`/`i` append a row; `space` (a register): at least `margin` rows are free; stream `record`
     (`PlaceRecord`) with `stt`, the engine that it comes from; stream `o` (`place_beat`); `done_stt`, `done_tcp`: each
     engine's records whose bytes have been taken, modulo 2**16.
-    Latency: 17 cycles from record to beat at 8 bytes. Throughput: one beat a cycle; a record takes the larger of its
+    Latency: `latency` cycles from record to beat. Throughput: one beat a cycle; a record takes the larger of its
     rows and its beats, one without bytes a cycle. Back-pressure: `record.ready` and `space`.
 
     Parameters
@@ -50,6 +62,8 @@ class Place(wiring.Component):
 
     def __init__(self, config: NicConfig, *, margin: int):
         self.config, self.margin = config, margin
+        self.realign = Realign(config.width, 1)
+        self.latency = 3 + self.realign.latency + 2
         super().__init__(
             {
                 "write": In(1),
@@ -67,44 +81,59 @@ class Place(wiring.Component):
         m = Module()
         width, rows = self.config.width, self.config.receive_ring_rows
         m.submodules.ring = ring = Ring(shape=8 * width, rows=rows, margin=self.margin)
-        m.submodules.extent = extent = Extent(width, 1, LONGEST)
-        m.submodules.steps = steps = Steps(width, 1, rows=rows, reads=extent.reads)
-        m.submodules.plans = plans = SmallFifo(shape=steps.plan_shape)
-        m.submodules.realign = realign = Realign(width, 1)
-        m.submodules.beats = beats = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width])
-        m.submodules.heads = heads = Fifo(shape=Head, depth=128, margin=8)
+        reads = -(-(LONGEST - 1) // width) + 1
+        m.submodules.steps = steps = Steps(width, 1, rows=rows, reads=reads)
+        m.submodules.realign = realign = self.realign
+        m.submodules.beats = beats = SmallFifo(shape=part_beat(width), depth=FIFO_DEPTH[width], quick=True)
+        m.submodules.heads = heads = QuickFifo(shape=Head, depth=FIFO_DEPTH[width], margin=4)
 
-        # -- plan
-        record, accept, none = self.record.p, Signal(), Signal()
+        # -- plan, in two steps: where the last byte lies in the rows and in the beats, then what follows from it
+        record, first_valid, first = self.record.p, Signal(), Signal(Sums, reset_less=True)
+        plan_valid, plan = Signal(), Signal(steps.plan_shape, reset_less=True)
+        first_move, plan_move, accept, none = Signal(), Signal(), Signal(), Signal()
+        lane = lane_bits(width, 1)
+        before = (record.lane[:lane] - 1)[: lane + 1].as_signed()
         m.d.comb += [
-            none.eq(record.discard | (record.length == 0)),
-            self.record.ready.eq(plans.room & heads.space),
+            plan_move.eq(~plan_valid | steps.plan.ready),
+            first_move.eq(~first_valid | plan_move),
+            self.record.ready.eq(first_move & heads.space),
             accept.eq(self.record.valid & self.record.ready),
-            plans.reserve.eq(accept),
-            extent.lo.eq(record.lane[: lane_bits(width, 1)]),
-            extent.length.eq(record.length),
+            none.eq(record.discard | (record.length == 0)),
             heads.write.eq(accept),
             heads.i.none.eq(none),
             heads.i.stt.eq(self.stt),
             heads.i.handle.eq(record.handle),
             heads.i.offset.eq(record.offset),
         ]
-        planned = {"row": record.row, "release_row": record.release_row, "none": none}
-        later = {name: delayed(m, value, extent.LATENCY, name=name) for name, value in planned.items()}
-        plan = Signal(steps.plan_shape, reset_less=True)
-        m.d.sync += [
-            plans.write.eq(delayed(m, accept, extent.LATENCY, name="valid")),
-            plan.row.eq(later["row"]),
-            plan.release.eq(1),
-            plan.release_row.eq(later["release_row"]),
-            plan.none.eq(later["none"]),
-            plan.single.eq(extent.o.single | later["none"]),
-            plan.prime.eq(extent.o.prime | later["none"]),
-            plan.flush.eq(extent.o.flush & ~later["none"]),
-            *(plan[name].eq(extent.o[name]) for name in ("count", "double", "rotate", "start", "tail")),
-        ]
-        m.d.comb += plans.i.eq(plan)
-        wiring.connect(m, plans.o, steps.plan)
+        with m.If(first_move):
+            m.d.sync += [
+                first_valid.eq(accept),
+                first.row.eq(record.row),
+                first.release_row.eq(record.release_row),
+                first.none.eq(none),
+                first.prime.eq(record.lane[:lane].any()),
+                first.rotate.eq(-record.lane[:lane]),
+                first.source.eq(record.length + before),
+                first.target.eq(record.length - 1),
+            ]
+        count = first.source[lane:]
+        with m.If(plan_move):
+            m.d.sync += [
+                plan_valid.eq(first_valid),
+                plan.row.eq(first.row),
+                plan.count.eq(count),
+                plan.single.eq(first.none | (count == 0)),
+                plan.double.eq(~first.none & (count == 1)),
+                plan.none.eq(first.none),
+                plan.prime.eq(first.none | first.prime),
+                # rows and beats differ by at most one, so their lowest bits tell which there are more of
+                plan.flush.eq(~first.none & (first.prime ^ first.source[lane] ^ first.target[lane])),
+                plan.rotate.eq(first.rotate),
+                plan.tail.eq(first.target[:lane]),
+                plan.release.eq(1),
+                plan.release_row.eq(first.release_row),
+            ]
+        m.d.comb += [steps.plan.valid.eq(plan_valid), steps.plan.payload.eq(plan)]
 
         # -- read
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""FIFOs in block RAM: what they have in common, and the plain one."""
+"""FIFOs with room for what is on its way: what they have in common, and the plain one."""
 
 from amaranth import Module, Signal
 from amaranth.lib import memory, stream, wiring
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class BlockRamFifo(wiring.Component):
-    """Ports and memory of every FIFO in block RAM.
+    """Ports, and block RAM, of every FIFO that says when it has `space`.
 
     Ports: `write`/`i` (no ready: the writer keeps to `space`), stream `o`, `space`.
     `space` is registered: true while at least `margin` entries are free, counting what was written up to three cycles
@@ -29,8 +29,9 @@ class BlockRamFifo(wiring.Component):
         self.shape, self.depth, self.margin = shape, depth, margin
         super().__init__({"write": In(1), "i": In(shape), "o": Out(stream.Signature(shape)), "space": Out(1)})
 
-    def ram(self, m: Module, *, head, read):
-        """Entries are appended as they are written; gives what lay at `head` in the latest cycle with `read`."""
+    def ram(self, m: Module, *, head, read, write=None):
+        """Entries are appended with each `write`; gives what lay at `head` in the latest cycle with `read`."""
+        write = self.write if write is None else write
         m.submodules.memory = ram = memory.Memory(
             shape=self.shape,
             depth=self.depth,
@@ -39,11 +40,11 @@ class BlockRamFifo(wiring.Component):
         )
         write_port, read_port = ram.write_port(), ram.read_port()
         tail = Signal(range(self.depth))
-        m.d.sync += tail.eq(tail + self.write)
+        m.d.sync += tail.eq(tail + write)
         m.d.comb += [
             write_port.addr.eq(tail),
             write_port.data.eq(self.i),
-            write_port.en.eq(self.write),
+            write_port.en.eq(write),
             read_port.addr.eq(head),
             read_port.en.eq(read),
         ]

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.registers.exact import ExactTable
 from hdl.stream.pipe import Pipe
+from hdl.table.memory import when_quiet
 from hdl.table.rows import TABLE_MEMORY, row_layout
 
 PROBES = {8: 4, 16: 2, 32: 2, 64: 1}
@@ -28,9 +29,9 @@ class ExactMatch(wiring.Component):
     A key lies in at most one way, at the row that the way's hash gives. Where keys come some cycles apart, `probes`
     ways share a memory and its comparator, and are read one after the other.
 
-    Ports: `valid`, `key` in; `done`, `hit`, `value` out; `write`, `row` (a place of the table), `entry`.
-    Latency: `latency` cycles. Throughput: one key every `probes` cycles; the user sees to that. No back-pressure. No
-    row is written while a lookup is under way.
+    Ports: `valid`, `key` in; `done`, `hit`, `value` out; `write`, `row` (a place of the table), `entry`, which
+    stand still until the row has been written: at once, or when nobody reads it.
+    Latency: `latency` cycles. Throughput: one key every `probes` cycles; the user sees to that. No back-pressure.
 
     Parameters
     ----------
@@ -83,10 +84,11 @@ class ExactMatch(wiring.Component):
                 shape=self.entry.shape(), depth=probes * table.rows, init=[], attrs=TABLE_MEMORY
             )
             write_port, read_port = mem.write_port(), mem.read_port()
+            read = turn.any() & (read_port.addr == self.row[:bank_bits])
             m.d.comb += [
                 write_port.addr.eq(self.row[:bank_bits]),
                 write_port.data.eq(self.entry),
-                write_port.en.eq(self.write & (self.row[bank_bits:] == bank)),
+                write_port.en.eq(when_quiet(m, self.write & (self.row[bank_bits:] == bank), read)),
                 read_port.addr.eq(Cat(rows[bank * probes], probe)),
             ]
             reads.append(read_port.data)

@@ -71,6 +71,9 @@ class RxTableCard:
         queue, vports = 0, 0
         found = None if mac & GROUP_MAC else self.exact(DESTINATION_TABLE, RxTable.DESTINATION, (vnet, mac))
         if found is not None:
+            owner = self.row(RxTable.VPORT, found["vport"])
+            if not owner["valid"] or owner["vnet"] != vnet:
+                return set(), 0
             vports, index = 1 << found["vport"], hash_value % 128
             row = self.row(RxTable.INDIRECTION, found["vport"] * INDIRECTION_ROWS + index // QUEUES_A_ROW)
             queue = row[f"queue{index % QUEUES_A_ROW}"]

@@ -128,7 +128,7 @@ def test_frames_go_to_their_vports(seed: int) -> None:
         mac, hash_value = int.from_bytes(vport.mac, "big"), random.getrandbits(32)
         assert card.steer(vport.vnet, mac, hash_value) == ({number}, vport.indirection[hash_value % 128])
         assert bool(card.steer(vport.vnet, mac, bad=True)[0]) != vport.drop_bad_checksum
-        assert card.row(RxTable.VPORT, number) == {"receive_mtu": vport.receive_mtu}
+        assert card.row(RxTable.VPORT, number) == {"receive_mtu": vport.receive_mtu, "valid": 1, "vnet": vport.vnet}
     for vnet in range(64):
         members = {number: vport for number, vport in receive.vports.items() if vport.vnet == vnet}
         assert card.steer(vnet, 0xFFFFFFFFFFFF)[0] == {number for number in members if members[number].multicast}

@@ -244,7 +244,7 @@ class Coalesce(wiring.Component):
         first = {
             "entry": k.entry,
             "tunnelled": k.tunnelled,
-            "dst_mac": i.dst_mac,
+            "to": k.to,
             "l3": i.l3,
             "l4": i.l4,
             "ipv6": i.ipv6,

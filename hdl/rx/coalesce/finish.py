@@ -84,7 +84,7 @@ class Finish(wiring.Component):
             o.vnet.eq(first.vnet),
             o.entry.eq(first.entry),
             o.tunnelled.eq(first.tunnelled),
-            o.dst_mac.eq(first.dst_mac),
+            o.to.eq(first.to),
             o.hash.eq(i.hash),
             o.patches.l3.eq(first.l3),
             o.patches.l4.eq(first.l4),

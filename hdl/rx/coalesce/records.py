@@ -4,7 +4,7 @@ from amaranth.lib import data
 
 from hdl.parse.limits import HEADER_WORD_BITS
 from hdl.registers.receive import RX_REASON_BITS
-from hdl.rx.layouts import ENTRY_BITS, HANDLE_BITS, LENGTH_BITS, ROW_BITS, VNET_BITS
+from hdl.rx.layouts import ENTRY_BITS, HANDLE_BITS, LENGTH_BITS, ROW_BITS, VNET_BITS, Destination
 
 TIME_BITS = 16
 
@@ -31,7 +31,7 @@ FIRST = data.StructLayout(
     {
         "entry": ENTRY_BITS,
         "tunnelled": 1,
-        "dst_mac": 48,
+        "to": Destination,
         "l3": 4,
         "l4": HEADER_WORD_BITS,
         "ipv6": 1,

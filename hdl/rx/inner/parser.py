@@ -46,9 +46,11 @@ class InnerParse(wiring.Component):
     Facts that do not apply (an IPv4 field without IPv4, say) are anything at all, but `tos`, `hash`, `rows`, both
     statuses and all that is one bit wide are 0. Of an `unparsed` frame `l4` and `header_words` do not apply either.
 
-    Ports: `i_valid`, `i` (`inner_beat`); `row_valid`, `row`, `row_first`; `facts_valid`, `facts`. No ready anywhere.
-    At 8 bytes a beat the last beats of two frames are `PACE` cycles apart at least.
-    Latency: `latency` cycles from a beat to its row, and from the last beat to the facts. Throughput: one beat a cycle.
+    Ports: `i_valid`, `i` (`inner_beat`); `row_valid`, `row`, `row_first`; `facts_valid`, `facts`; `mac_valid`, `mac`:
+    each frame's destination address, ahead of its facts. No ready anywhere. At 8 bytes a beat the last beats of two
+    frames are `PACE` cycles apart at least.
+    Latency: `latency` cycles from a beat to its row, and from the last beat to the facts; 1 to the address. Throughput:
+    one beat a cycle.
     Standards: IEEE 802.1Q, RFC 791, RFC 8200, RFC 9293, RFC 768.
 
     Parameters
@@ -68,6 +70,8 @@ class InnerParse(wiring.Component):
                 "row_first": Out(1),
                 "facts_valid": Out(1),
                 "facts": Out(InnerFacts),
+                "mac_valid": Out(1),
+                "mac": Out(48),
             }
         )
 
@@ -87,6 +91,7 @@ class InnerParse(wiring.Component):
         _what_came(pipe)
         facts = pipe.fork()
         facts.conclude("ends")
+        self._address(facts.fork(1))
         ethernet(pipe)
         candidates(pipe.fork())
         head = pipe.fork()
@@ -111,6 +116,9 @@ class InnerParse(wiring.Component):
         self._leave(facts, pipe)
         assert facts.stage == self.latency, f"latency is {facts.stage}"
         return m
+
+    def _address(self, pipe: BeatPipe):
+        pipe.m.d.comb += [self.mac_valid.eq(pipe.valid), self.mac.eq(pipe.early_mac)]
 
     def _leave(self, pipe: BeatPipe, beats: BeatPipe):
         """Put the facts together and register them; rows of the same beat beside them; 1 stage."""
@@ -148,6 +156,7 @@ class InnerParse(wiring.Component):
             "l4_status": Mux(has_sum, Mux(pipe.l4_good, good, bad), none),
             "partial": has_sum & pipe.field_partial,
             "pseudo": pipe.pseudo,
+            "pseudo_whole": pipe.pseudo_whole,
             "l4_sum": pipe.l4_sum,
             "hash": toeplitz(pipe.hashed),
             "rows": Mux(tcp, pipe.row_count, 0),
@@ -176,7 +185,9 @@ def _what_came(pipe: BeatPipe) -> None:
     """In the first stage: how many pairs have come, at the last beat (128: at least so many)."""
     size = pipe.meta.size
     here = Mux(size[9:].any(), 128, size[2:9] + size[1])[:8]
+    words = pipe.words()
     pipe.put(here=here, ends=pipe.last & ~pipe.meta.void)
+    pipe.keep(pipe.first, early_mac=Cat(words[2], words[1], words[0]))  # for the tables: long before the facts
 
 
 def _network_words(pipe: BeatPipe) -> None:

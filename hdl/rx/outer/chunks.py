@@ -18,12 +18,19 @@ def chunk_marks(pipe: BeatPipe) -> None:
     pipe.step()
 
 
+def chunks_near(pipe: BeatPipe, ports) -> None:
+    """`chunk_soon`: a fragment's beats are between here and the pipeline's end."""
+    near = Signal(ports.facts_latency - pipe.stage)
+    pipe.m.d.comb += ports.chunk_soon.eq(near.any())
+    pipe.m.d.sync += near.eq(Cat(pipe.valid & pipe.is_stt, near))
+
+
 def leave_chunks(pipe: BeatPipe, beats: BeatPipe, ports) -> None:
     """Give the chunks; 3 stages, the last of which is the register behind the pipeline's end.
 
     ::
 
-        rows    0 .. 19       20 .. 27   28 .. 30, last
+        rows    0 .. 19       20 .. 23   24 .. 26, last
                │ h h d d d │ d d d d  │ d d . │            sent: the byte up to which chunks have been given
 
     `beats`: the same pipeline in which nothing is concluded. Two marks of a packet may come one behind the other, so

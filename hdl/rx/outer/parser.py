@@ -9,8 +9,8 @@ from hdl.net.sum16 import fold
 from hdl.parse.ethernet import count_beats, ethernet
 from hdl.parse.pipe import BeatPipe, at_least
 from hdl.registers.receive import Encapsulation, RxReason
-from hdl.rx.layouts import LENGTH_BITS, LONGEST, OuterFacts, SttChunk, rx_beat
-from hdl.rx.outer.chunks import chunk_marks, leave_chunks
+from hdl.rx.layouts import LENGTH_BITS, LONGEST, OuterFacts, Request, SttChunk, rx_beat
+from hdl.rx.outer.chunks import chunk_marks, chunks_near, leave_chunks
 from hdl.rx.outer.network import FOLD_WRITE, LOCAL_WRITE, local, network
 from hdl.rx.outer.options import OPTION_WRITE, options
 from hdl.rx.outer.sums import masks, sums
@@ -41,12 +41,14 @@ class OuterParse(wiring.Component):
 
         i       │ e e e e │ e e o o │ o o t t │ t i i i │ i i i i, last │
         beat    │ e e e e │ e e o o │ o o t t │ t i i i │ i i i i │          with `switch` where an inner frame begins
+        request                                 │ one │                      with that beat, or the last
         chunk                                                 │ one or more, of an STT fragment │
         facts                                                                │ one │
 
         ethernet ─ network ─┬─ local ──┬─ tunnel ─┬─ options ──────────────────┐
                             └─ headers ┘          ├─ masks ─ sums ─ checksums ─┴─ chunk, facts
-                                                  └─ start ─ beat
+                                                  └─ start ─┬─ beat
+                                                            └─ request
 
     No length is known before the packet's end, so nothing is decided from one before; what must leave earlier
     (chunks of STT fragments) says at the end whether it was true.
@@ -54,11 +56,13 @@ class OuterParse(wiring.Component):
     Reasons come in the order in which a receiver looks: the outer IP header, fragments, the tunnel's header, its
     checksum, what is inside. GENEVE_CRITICAL gives way to what the tables say.
 
-    Ports: `i_valid`, `i` (`wire_beat`); `beat_valid`, `beat` (`rx_beat`); `chunk_valid`, `chunk` (`SttChunk`);
-    `order_valid`, `order`: one bit a packet, 1: it comes as chunks; `facts_valid`, `facts` (`OuterFacts`);
-    `local_write`, `folds_write`, `options_write` (rows of the tables LOCAL, FOLD and OPTION). No ready anywhere. Beats
-    may have gaps. The last beats of two packets are `PACKET_PACE[width]` cycles apart at least.
-    Latency: `latency` cycles from a beat to the same beat, `facts_latency` from the last beat to facts and chunks.
+    Ports: `i_valid`, `i` (`wire_beat`); `beat_valid`, `beat` (`rx_beat`); `request_valid`, `request` (`Request`; behind
+    it nothing comes of a packet that would change it); `chunk_valid`, `chunk` (`SttChunk`), `chunk_soon`: one may come
+    in the next cycles; `order_valid`, `order`: one bit a packet, 1: it comes as chunks; `facts_valid`, `facts`
+    (`OuterFacts`); `local_write`, `folds_write`, `options_write` (rows of the tables LOCAL, FOLD and OPTION). No ready
+    anywhere. Beats may have gaps. The last beats of two packets are `PACKET_PACE[width]` cycles apart at least.
+    Latency: `latency` cycles from a beat to the same beat, `request_latency` to its request, `facts_latency` from the
+    last beat to facts and chunks.
     Throughput: one beat a cycle.
     Standards: IEEE 802.1Q, RFC 791, RFC 8200, RFC 768, RFC 2784, RFC 2890, RFC 7637, RFC 7348, RFC 8926,
     draft-davie-stt.
@@ -71,6 +75,7 @@ class OuterParse(wiring.Component):
     def __init__(self, width: int):
         self.width = width
         self.latency = 12
+        self.request_latency = self.latency + 2
         self.facts_latency = 20 + (width // 2 - 1).bit_length()
         super().__init__(
             {
@@ -78,8 +83,11 @@ class OuterParse(wiring.Component):
                 "i": In(wire_beat(width)),
                 "beat_valid": Out(1),
                 "beat": Out(rx_beat(width)),
+                "request_valid": Out(1),
+                "request": Out(Request),
                 "chunk_valid": Out(1),
                 "chunk": Out(SttChunk),
+                "chunk_soon": Out(1),
                 "order_valid": Out(1),
                 "order": Out(1),
                 "facts_valid": Out(1),
@@ -108,6 +116,8 @@ class OuterParse(wiring.Component):
         start(pipe)
         assert pipe.stage + 1 == self.latency, f"latency is {pipe.stage + 1}"
         self._beats(pipe)
+        self._request(pipe.fork(pipe.stage + 1))
+        chunks_near(pipe.fork(), self)
         sums(summed)
         beats = pipe.fork()
         pipe.conclude("mark")
@@ -162,6 +172,33 @@ class OuterParse(wiring.Component):
             self.beat.lane.eq(pipe.start[:bits]),
             self.beat.length.eq(pipe.length),
         ]
+
+    def _request(self, pipe: BeatPipe) -> None:
+        """Ask the tables, as soon as it is known what to ask; registered."""
+        m, record = pipe.m, Signal(Request, reset_less=True)
+        asked = Signal()  # about this packet
+        may = pipe.switch | pipe.last
+        with m.If(pipe.valid):
+            m.d.sync += asked.eq(may | (asked & ~pipe.first))
+        gre, gre_key, number = pipe.is_gre, Mux(pipe.h_0[31], pipe.h_2, pipe.h_1), kind(pipe)
+        values = {
+            "kind": number,
+            "asked": Mux(pipe.is_stt, pipe.stt_zero, number != Encapsulation.BARE),
+            "local": pipe.local,
+            "source": Cat(pipe.source_3, pipe.source_2, pipe.source_1, pipe.source_0),
+            "ipv6": pipe.ipv6,
+            "has_key": Mux(gre, pipe.h_0[29], pipe.udp_tunnel | pipe.is_stt),
+            "key": Mux(gre, gre_key, Mux(pipe.is_stt, Cat(pipe.f_3, pipe.f_2), pipe.h_3[8:])),
+            "has_checksum": Mux(gre, pipe.h_0[31], pipe.udp_tunnel & pipe.h_1[:16].any()),
+            "has_sequence": gre & pipe.h_0[28],
+            "tagged": ~pipe.place[0] & at_least(pipe.total, TAGGED),
+            "vid": pipe.vid,
+        }
+        m.d.sync += self.request_valid.eq(pipe.valid & may & (pipe.first | ~asked))
+        m.d.sync += [getattr(record, name).eq(value) for name, value in values.items()]
+        m.d.comb += self.request.eq(record)
+        pipe.step()
+        assert pipe.stage + 1 == self.request_latency, f"latency of requests is {pipe.stage + 1}"
 
     def _lengths(self, pipe: BeatPipe) -> None:
         """Where headers end against where packets do; 3 stages."""
@@ -305,11 +342,9 @@ class OuterParse(wiring.Component):
     def _facts(self, pipe: BeatPipe, beats: BeatPipe) -> None:
         """One record a packet, behind its last beat; registered."""
         bare = pipe.kind == Encapsulation.BARE
-        gre_key = Mux(pipe.h_0[31], pipe.h_2, pipe.h_1)
-        vni = pipe.h_3[8:]
         framed = pipe.is_gre | pipe.udp_tunnel | pipe.is_stt
         facts = {
-            "kind": pipe.kind,
+            "tunnelled": ~bare,
             "reason": Mux(pipe.chunked, 0, pipe.reason),
             "row": pipe.packet_row,
             "end_row": pipe.row_behind,
@@ -318,19 +353,10 @@ class OuterParse(wiring.Component):
             "l3": pipe.l3,
             "chunked": pipe.chunked,
             "inner_length": Mux(framed & pipe.tunnelled, pipe.length, pipe.total),
-            "local": pipe.local,
-            "source": Cat(pipe.source_3, pipe.source_2, pipe.source_1, pipe.source_0),
-            "ipv6": pipe.ipv6,
-            "has_key": Mux(pipe.is_gre, pipe.h_0[29], framed),
-            "key": Mux(pipe.is_gre, gre_key, Mux(pipe.is_stt, Cat(pipe.f_3, pipe.f_2), vni)),
-            "has_checksum": Mux(pipe.is_gre, pipe.h_0[31], pipe.udp_tunnel & pipe.h_1[:16].any()),
-            "has_sequence": pipe.is_gre & pipe.h_0[28],
+            "origin": pipe.source_0 ^ pipe.source_1 ^ pipe.source_2 ^ pipe.source_3,
             "options": Mux(pipe.is_geneve, pipe.digest ^ pipe.h_2[24:30], 0),
             "tos": pipe.tos,
-            "tagged": ~pipe.place[0] & at_least(pipe.total, TAGGED),
-            "vid": pipe.vid,
             "zero": pipe.stt_zero,
-            "alone": pipe.stt_zero & (pipe.h_1[16:] == pipe.data_size),
         }
         stt = {
             "partial": pipe.f_0[17],

@@ -1,6 +1,6 @@
 """What the fragment at offset 0 says of its frame, worked out as far as it can be without the others."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Module, Mux
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 from hdl.net.sum16 import plus, running
 from hdl.parse.limits import HEADER_WORD_BITS
 from hdl.registers.receive import RX_REASON_BITS
-from hdl.rx.layouts import ENTRY_BITS, VNET_BITS, SttFacts
+from hdl.rx.layouts import ENTRY_BITS, VNET_BITS, Destination, SttFacts
+from hdl.stream.quick_fifo import QuickFifo
 
 
 class Check(Enum, shape=2):  # type: ignore[call-arg]
@@ -26,7 +27,7 @@ class FrameFacts(data.Struct):
     reason: RX_REASON_BITS
     vnet: VNET_BITS
     entry: ENTRY_BITS
-    dst_mac: 48
+    to: Destination
     hash: 32
     l3: 4
     l4: HEADER_WORD_BITS
@@ -46,68 +47,60 @@ class FrameFacts(data.Struct):
 
 
 class DigestFacts(wiring.Component):
-    """SttFacts to FrameFacts, with one adder between two registers.
+    """SttFacts to FrameFacts, and a queue for them.
 
     ::
 
-        i ── sums, lengths ── length of TCP ── its sum ── o
+        write/i ── sums ──> [ fifo ] ── o
 
-    Ports: streams `i` and `o`. Latency: 3 cycles. Throughput: one a cycle. Back-pressure: `o` holds all.
+    Ports: `write`/`i`; stream `o`; `space` (see `BlockRamFifo`). Latency: 1 cycle. Throughput: one a cycle.
+    Back-pressure: by `space`.
+
+    Parameters
+    ----------
+    depth, margin : of the queue
     """
 
-    def __init__(self) -> None:
-        super().__init__({"i": In(stream.Signature(SttFacts)), "o": Out(stream.Signature(FrameFacts))})
+    def __init__(self, *, depth: int, margin: int) -> None:
+        self.depth, self.margin = depth, margin
+        super().__init__({"write": In(1), "i": In(SttFacts), "o": Out(stream.Signature(FrameFacts)), "space": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        move = Signal()
-        m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(move)]
-        facts = self.i.p
+        m.submodules.fifo = fifo = QuickFifo(shape=FrameFacts, depth=self.depth, margin=self.margin)
+        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        facts, o = self.i, fifo.i
         inner, stt = facts.inner, facts.stt
         l4 = (inner.tcp | inner.udp) & ~inner.unparsed
         cut = inner.tcp & ~inner.unparsed & ~inner.padded & (inner.payload > stt.mss)
-
-        first = Signal(FrameFacts, reset_less=True)
-        words, payload = Signal(len(inner.l4)), Signal.like(inner.payload)
-        valid_1, valid_2 = Signal(), Signal()
-        second = Signal(FrameFacts, reset_less=True)
-        length = Signal(16)
-        with m.If(move):
-            m.d.sync += [
-                valid_1.eq(self.i.valid),
-                first.reason.eq(facts.reason),
-                first.vnet.eq(facts.vnet),
-                first.entry.eq(facts.entry),
-                first.dst_mac.eq(inner.dst_mac),
-                first.hash.eq(inner.hash),
-                first.l3.eq(inner.l3),
-                first.l4.eq(inner.l4),
-                first.ipv6.eq(inner.ipv6),
-                first.has_ip.eq(inner.has_ip),
-                first.uniform.eq(facts.uniform),
-                first.tos_word.eq(inner.tos_word),
-                first.ip_sum.eq(plus(running(~inner.ip_checksum), ~inner.tos_word)),
-                first.ip_status.eq(inner.ip_status),
-                first.check.eq(
-                    Mux(
-                        ~l4,
-                        Check.NONE,
-                        Mux(stt.partial, Mux(inner.partial, Check.PARTIAL, Check.BAD), Check.SUM),
-                    )
-                ),
-                first.padded.eq(inner.padded),
-                first.l4_sum.eq(plus(running(inner.l4_sum), inner.pseudo)),
-                first.cut.eq(cut),
-                first.mss.eq(stt.mss),
-                first.tagged.eq(stt.tagged),
-                first.tci.eq(stt.tci),
-                words.eq(inner.header_words - inner.l4),
-                payload.eq(inner.payload),
-                valid_2.eq(valid_1),
-                second.eq(first),
-                length.eq(payload + Cat(Const(0, 1), words)),
-                self.o.valid.eq(valid_2),
-                self.o.p.eq(second),
-                self.o.p.l4_sum.eq(plus(second.l4_sum, length)),
-            ]
+        m.d.comb += [
+            self.space.eq(fifo.space),
+            fifo.write.eq(self.write),
+            o.reason.eq(facts.reason),
+            o.vnet.eq(facts.vnet),
+            o.entry.eq(facts.entry),
+            o.to.eq(facts.to),
+            o.hash.eq(inner.hash),
+            o.l3.eq(inner.l3),
+            o.l4.eq(inner.l4),
+            o.ipv6.eq(inner.ipv6),
+            o.has_ip.eq(inner.has_ip),
+            o.uniform.eq(facts.uniform),
+            o.tos_word.eq(inner.tos_word),
+            o.ip_sum.eq(plus(running(~inner.ip_checksum), ~inner.tos_word)),
+            o.ip_status.eq(inner.ip_status),
+            o.check.eq(
+                Mux(
+                    ~l4,
+                    Check.NONE,
+                    Mux(stt.partial, Mux(inner.partial, Check.PARTIAL, Check.BAD), Check.SUM),
+                )
+            ),
+            o.padded.eq(inner.padded),
+            o.l4_sum.eq(plus(running(inner.l4_sum), inner.pseudo_whole)),
+            o.cut.eq(cut),
+            o.mss.eq(stt.mss),
+            o.tagged.eq(stt.tagged),
+            o.tci.eq(stt.tci),
+        ]
         return m

@@ -128,7 +128,7 @@ class Finish(wiring.Component):
             completion.vnet.eq(facts.vnet),
             completion.entry.eq(facts.entry),
             completion.tunnelled.eq(1),
-            completion.dst_mac.eq(facts.dst_mac),
+            completion.to.eq(facts.to),
             completion.hash.eq(facts.hash),
             completion.patches.l3.eq(facts.l3),
             completion.patches.l4.eq(facts.l4),

@@ -19,6 +19,7 @@ HOLES = 24  # gaps that may be open in a frame
 TAG_BITS, KIND_BITS = 16, 4
 SWEEP_CYCLES = 256  # from the look at one slot's age to the next slot's
 ZEROS = {8: 16, 16: 32, 32: 64, 64: 64}  # fragments at offset 0 whose facts may be on their way
+FACTS = {8: 16, 16: 32, 32: 64, 64: 128}  # that may wait for their fragment
 
 REASONS = {
     Refusal.TOTAL: RxReason.STT_TOTAL,
@@ -63,9 +64,10 @@ class Reassemble(wiring.Component):
     A frame is whole the moment in which its last hole closes. If the facts of its fragment at offset 0 are not here by
     then, its slot is free all the same, and what is known of it waits for them in `zeros`.
 
-    Ports: streams `chunk`, `facts` and `buffer` (handles of 64 KB); `now` and `timeout` in ticks; `place_valid`,
-    `place`; `completion_valid`, `completion`; `place_go` and `completion_go`: room for 6 more records, 8 at 64 bytes a
-    beat; `held`: packets in frames that are not complete; `open`: such frames.
+    Ports: streams `chunk` and `buffer` (handles of 64 KB); `chunk_soon`: a chunk may come in the next cycles;
+    `facts_valid`, `facts`, `facts_space`; `now` and `timeout` in ticks; `place_valid`, `place`; `completion_valid`,
+    `completion`; `place_go` and `completion_go`: room for 6 more records, 8 at 64 bytes a beat; `held`: packets in
+    frames that are not complete; `open`: such frames.
 
     Every fragment is in exactly one completion, or held. A completion with a `reason` either gives up a frame, whose
     buffer it hands back (`claimed`), or says of one fragment that it was not taken.
@@ -73,8 +75,9 @@ class Reassemble(wiring.Component):
     Latency: from a chunk to its placement 10 cycles at 8 bytes a beat, to the completion 11; one more for each 5 holes
     of its frame beyond 10. Throughput: a fragment's first or last chunk every 7 cycles (16 bytes a beat: 3, 32: 2, 64:
     1), likewise one more for each 5 holes beyond 10; a chunk between them every cycle. That is 10 cycles at most, and
-    the shortest packets come 10.5 cycles apart. Back-pressure: holds `chunk` and `facts`. Facts go between chunks; at
-    64 bytes a beat a chunk waits for them every third cycle at most.
+    the shortest packets come 10.5 cycles apart. Back-pressure: holds `chunk`; `facts_margin`
+    facts may come after `facts_space` has fallen. Facts go between chunks; at 64 bytes a beat a chunk waits for them
+    every third cycle at most.
     Source: draft-davie-stt-08.
 
     Parameters
@@ -82,14 +85,15 @@ class Reassemble(wiring.Component):
     width : bytes a beat (8, 16, 32 or 64)
     slots : frames that can be open, a power of two
     quota : of them those of one class of outer sources; three quarters unless given
+    facts_margin : facts for which there must be room for `facts_space`
     """
 
-    def __init__(self, width: int, slots: int, quota: int | None = None):
+    def __init__(self, width: int, slots: int, quota: int | None = None, *, facts_margin: int = 8):
         self.width, self.slots = width, slots
         self.quota = max(1, slots * 3 // 4) if quota is None else quota
         if not 1 <= self.quota <= slots:
             raise ValueError(f"quota is {quota}; it must be between 1 and slots = {slots}")
-        self.loop = LOOPS[width]
+        self.loop, self.facts_margin = LOOPS[width], facts_margin
         self.zero_bits = exact_log2(ZEROS[width])
         self.frames = Frames(
             slots=slots,
@@ -105,7 +109,10 @@ class Reassemble(wiring.Component):
         super().__init__(
             {
                 "chunk": In(stream.Signature(SttChunk)),
-                "facts": In(stream.Signature(SttFacts)),
+                "chunk_soon": In(1),
+                "facts_valid": In(1),
+                "facts": In(SttFacts),
+                "facts_space": Out(1),
                 "buffer": In(stream.Signature(HANDLE_BITS)),
                 "now": In(16),
                 "timeout": In(16),
@@ -124,7 +131,7 @@ class Reassemble(wiring.Component):
         m = Module()
         m.submodules.frames = frames = self.frames
         m.submodules.where = where = ChunkPlace(self.width)
-        m.submodules.digest = digest = DigestFacts()
+        m.submodules.digest = digest = DigestFacts(depth=FACTS[self.width], margin=self.facts_margin)
         m.submodules.known = known = SlotFacts(slots=self.slots, loop=self.loop)
         m.submodules.finish = finish = Finish(zero_bits=self.zero_bits)
         slot_bits = exact_log2(self.slots)
@@ -135,20 +142,21 @@ class Reassemble(wiring.Component):
         # -- what comes next: the slot whose turn it is, or a chunk
         chunk = self.chunk.p
         facts_first = Signal()
-        clock, due = Signal(range(SWEEP_CYCLES)), Signal()
+        # slots wait for a time at which they keep no fragment waiting, but not for ever
+        clock, due, delay = Signal(range(SWEEP_CYCLES)), Signal(), Signal(14)
         may = go & zeros.room & ~facts_first
         take = self.chunk.valid & self.chunk.ready
         m.d.comb += [
             frames.go.eq(may),
-            frames.due.eq(due),
+            frames.due.eq(due & (delay.all() | ~(self.chunk_soon | zeros.some))),
             frames.chunk.valid.eq(self.chunk.valid),
             self.chunk.ready.eq(frames.chunk.ready),
         ]
         m.d.sync += clock.eq(clock + 1)
-        with m.If(clock == 0):
-            m.d.sync += due.eq(1)
-        with m.Elif(frames.sweep):
-            m.d.sync += due.eq(0)
+        with m.If(frames.sweep):
+            m.d.sync += [due.eq(0), delay.eq(0)]
+        with m.Else():
+            m.d.sync += [due.eq(due | (clock == 0)), delay.eq(delay + (due & ~delay.all()))]
 
         event = frames.chunk.p
         tag, kind = tag_and_kind(m, chunk)
@@ -197,12 +205,13 @@ class Reassemble(wiring.Component):
         m.d.comb += [self.place_valid.eq(where.place_valid), self.place.eq(where.place)]
 
         # -- facts: those of a frame in a slot lie there until it is whole
-        wiring.connect(m, wiring.flipped(self.facts), digest.i)
+        m.d.comb += [digest.write.eq(self.facts_valid), digest.i.eq(self.facts), self.facts_space.eq(digest.space)]
         m.submodules.owners = owners = memory.Memory(  # whether a slot's fragment at offset 0 is here, and its number
             shape=1 + self.zero_bits, depth=self.slots, init=[], attrs={"ram_style": "distributed"}
         )
         owner_write, owner_read = owners.write_port(), owners.read_port(domain="comb")
         meet, keep, mine = Signal(), Signal(), Signal()
+        met = Signal(2)  # in one of the last two cycles: completions do not come in bursts
         zero = zeros.o
         m.d.comb += [
             owner_write.en.eq(frames.taken & ~frames.whole & (frames.fresh | frames.is_zero)),
@@ -211,11 +220,13 @@ class Reassemble(wiring.Component):
             owner_read.addr.eq(zero.slot),
             # the slot may have been given to another frame since
             mine.eq(owner_read.data == Cat(Const(1, 1), zeros.number_o)),
-            meet.eq(digest.o.valid & zeros.some & frames.calm & go & ~known.busy),
+            meet.eq(digest.o.valid & zeros.some & frames.calm & go & ~known.busy & ~met.any()),
             keep.eq(meet & zero.wait & mine),
             digest.o.ready.eq(meet),
             zeros.pop.eq(meet),
         ]
+        if loop.joints:
+            m.d.sync += met.eq(Cat(meet, met))
         m.d.comb += [
             known.slot.eq(frames.looked_up),
             known.age.eq(frames.age),

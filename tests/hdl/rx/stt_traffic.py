@@ -10,7 +10,7 @@ from typing import Any
 from hdl.registers.receive import ChecksumStatus, RxReason
 from hdl.rx.layouts import chunk_rows
 from sim.model.checksum import ones_sum
-from sim.model.parse import TCP, UDP, parse, word
+from sim.model.parse import parse, word
 from sim.model.receive import ecn, verify
 from sim.model.receive.reasons import Dropped
 from sim.model.receive.reassemble import Reassembler
@@ -61,10 +61,10 @@ class Packet:
 
     def chunks(self, width: int) -> Iterator[dict[str, Any]]:
         """`SttChunk`s."""
-        first, further = chunk_rows(width)
+        first, step = chunk_rows(width)
         length = self.lead + len(self.data)
         rows = -(-length // width)
-        ends = [*range(first, rows, further), rows] if rows > first else [rows]
+        ends = [*range(first, rows, step), rows] if rows > first else [rows]
         at = self.lead
         for number, end_row in enumerate(ends):
             end = min(end_row * width, length)
@@ -96,6 +96,11 @@ class Packet:
         }
 
 
+def destination(frame: bytes) -> dict[str, int]:
+    """`Destination` of a frame: any one that follows from its address."""
+    return {"many": frame[0] & 1, "known": frame[5] & 1, "vport": frame[4] & 63}
+
+
 def outer_key(key: tuple[int, int, int, int]) -> tuple[bytes, bytes, int]:
     source, local, ipv6, identifier = key
     return source.to_bytes(16 if ipv6 else 4, "big"), bytes([local, ipv6]), identifier
@@ -110,7 +115,7 @@ def stt_facts(packet: Packet, rng: Random) -> dict[str, Any]:
         "vnet": frame.vnet,
         "entry": frame.entry,
         "uniform": frame.uniform,
-        "source": frame.key[0],
+        "to": destination(frame.inner),
         "stt": {"partial": frame.partial, "mss": frame.mss, "tagged": frame.tci is not None, "tci": frame.tci or 0},
         "inner": {**inner, "hash": frame.hash},
     }
@@ -138,11 +143,10 @@ def facts_of(frame: bytes, here: int, rng: Random) -> dict[str, int]:
         found["ip_checksum"] = word(frame, headers.l3 + 10)
     if headers.tcp or headers.udp:
         l4, field = headers.l4, headers.l4 + (16 if headers.tcp else 6)
-        source, destination = headers.addresses
         found |= {
             "header_words": headers.header_length // 2,
             "payload": headers.ip_end - headers.header_length,
-            "pseudo": ones_sum(source + destination, TCP if headers.tcp else UDP),
+            "pseudo_whole": pseudo_header(headers, headers.ip_end),
             "l4_sum": ones_sum(frame[l4 : min(here, headers.ip_end)]),
             "partial": (word(frame, field) - pseudo_header(headers, headers.ip_end)) % 0xFFFF == 0,
         }
@@ -238,7 +242,7 @@ def finished(frame: Frame, whole: Any) -> Expected:
             "stt": 1,
             "slow": 0,
             "fixed_id": 0,
-            "dst_mac": int.from_bytes(data[:6], "big"),
+            "to": destination(data),
             "tagged": frame.tci is not None,
             **({} if frame.tci is None else {"tci": frame.tci}),
             "gso_size": frame.mss if cut else 0,

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from hdl.registers.receive import RxCounter
 from hdl.rx.deliver import RxCounters
 from tests.hdl.stream.drive import repeat, run
@@ -9,8 +11,9 @@ from tests.hdl.stream.drive import repeat, run
 SEED = 23
 
 
-def test_counters():
-    rng, dut, want = random.Random(SEED), RxCounters(), [0] * 64
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+def test_counters(one_at_a_time):
+    rng, dut, want = random.Random(SEED), RxCounters(one_at_a_time=one_at_a_time), [0] * 64
 
     async def drive(ctx):
         for _ in range(600):
@@ -25,6 +28,10 @@ def test_counters():
             want[RxCounter.PACKETS_IN] += packet
             want[RxCounter.FRAMES_DELIVERED] += frame
             await ctx.tick()
+            if one_at_a_time:
+                for port in ("counted", "packet", "frame"):
+                    ctx.set(getattr(dut, port), 0)
+                await ctx.tick().repeat(3)
         for port in ("counted", "packet", "frame"):
             ctx.set(getattr(dut, port), 0)
         await ctx.tick().repeat(6)

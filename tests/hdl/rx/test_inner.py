@@ -232,6 +232,7 @@ def expect(packet: Packet) -> dict:
         expected |= {
             "payload": headers.ip_end - headers.header_length,
             "pseudo": ones_sum(source + destination, TCP if headers.tcp else UDP),
+            "pseudo_whole": start,
             "l4_sum": ones_sum(packet.came[l4:end]),
             "l4_checksum": word(frame, at),
             # the sum is of what is here; where that is all of it, what the model said

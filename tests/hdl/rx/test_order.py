@@ -2,6 +2,8 @@
 
 import random
 
+from amaranth import ClockDomain, Module
+
 from hdl.rx.order import Order
 from tests.hdl.stream.drive import repeat, run, send
 
@@ -36,8 +38,11 @@ def test_order():
             if ready and valid:
                 got.append((stt, record.handle, record.length))
 
+    top = Module()  # the block itself has no registers
+    top.domains.sync = ClockDomain()
+    top.submodules.dut = dut
     run(
-        dut,
+        top,
         sender(dut.order, order, SEED + 1),
         sender(dut.stt, streams[1], SEED + 2),
         sender(dut.tcp, streams[0], SEED + 3),

@@ -8,7 +8,7 @@ from amaranth import Value
 from amaranth.sim import Simulator
 
 from driver.receive import match_rows
-from hdl.registers.receive import RxReason
+from hdl.registers.receive import Encapsulation, RxReason
 from hdl.registers.rx_tables import FOLD_FIELDS, OPTION_FIELDS, fold
 from hdl.rx.layouts import chunk_rows
 from hdl.rx.outer import OuterParse
@@ -86,12 +86,35 @@ def expected(packet):
         return str(reason), None
 
 
+def asks(request, packet, fact, reason, where):
+    """Whose a packet is: what of it the tables look at."""
+    assert fact.tunnelled == (request.kind != 0), where
+    vlan = packet[12:14] in (b"\x81\x00", b"\x88\xa8") and len(packet) >= 18
+    if not fact.tunnelled and len(packet) >= 14:
+        assert request.tagged == vlan, where
+        assert not vlan or request.vid == int.from_bytes(packet[14:16], "big") & 0xFFF, where
+    if not fact.tunnelled or reason:
+        return
+    outer = read(packet)
+    kinds = tunnelled(outer)
+    assert LOCALS[request.local] == outer.destination, where
+    assert request.source == int(outer.source) and request.ipv6 == (outer.source.version == 6), where
+    assert request.kind == Encapsulation[{"nvgre": "gre"}.get(kinds[0], kinds[0]).upper()], where
+    assert request.asked == (kinds != ("stt",) or fact.zero), where
+    if fact.zero:
+        assert request.key == int.from_bytes(stt.fragment(outer).data[8:16], "big"), where
+    if kinds != ("stt",):
+        inside = {"gre": decapsulate.gre, "vxlan": decapsulate.vxlan, "geneve": decapsulate.geneve}[kinds[0]](outer)
+        key = getattr(inside, "key", None)
+        assert (request.key if request.has_key else None) == key, where
+
+
 @pytest.mark.parametrize("width", [8, 64])
 def test_outer(width):
     rng = Random(SEED + width)
     sent = packets(rng, PACKETS)
     dut = OuterParse(width)
-    seen, facts, chunks, order = [], [], [], []
+    seen, facts, chunks, order, requests = [], [], [], [], []
     again = f"repeat with: SEED={SEED} PACKETS={PACKETS} pytest 'tests/hdl/rx/test_outer.py::test_outer[{width}]'"
 
     async def drive(ctx):
@@ -139,6 +162,8 @@ def test_outer(width):
                 order.append(ctx.get(dut.order))
             if ctx.get(dut.chunk_valid):
                 chunks.append(ctx.get(dut.chunk))
+            if ctx.get(dut.request_valid):
+                requests.append((len(facts), ctx.get(dut.request)))
             if ctx.get(dut.facts_valid):
                 facts.append(ctx.get(dut.facts))
 
@@ -148,7 +173,7 @@ def test_outer(width):
     simulator.add_testbench(watch, background=True)
     simulator.run()
 
-    assert len(facts) == len(order) == len(sent), again
+    assert len(facts) == len(order) == len(requests) == len(sent), again
     row, beat = 0, 0
     for number, (packet, fact) in enumerate(zip(sent, facts, strict=True)):
         where = f"packet {number}: {packet[:150].hex()} ({len(packet)} bytes). {again}"
@@ -178,12 +203,15 @@ def test_outer(width):
         else:
             assert order[number] == 0, where
         assert got == reason, f"{got}, not {reason}. {where}"
-        if reason is None and fact.kind != 0 and (not fact.chunked or fact.zero):
+        before, request = requests[number]
+        asks(request, packet, fact, reason, where)
+        assert before <= number, where  # it comes before the facts of its packet
+        if reason is None and fact.tunnelled and (not fact.chunked or fact.zero):
             at = switches[0][0] * width + switches[0][1]
             assert at == fact.start and packet[at : at + len(inner)] == inner, where
             if not fact.chunked:
                 assert fact.inner_length == switches[0][2] == len(inner), where
-        if reason is None and fact.kind == 0:
+        if reason is None and not fact.tunnelled:
             assert not switches and fact.start == 0 and fact.inner_length == len(packet), where
         row, beat = row + rows, beat + rows
     assert not chunks, again

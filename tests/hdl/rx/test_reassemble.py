@@ -66,10 +66,12 @@ class Card:
             for number, one in zip(due, facts, strict=True):
                 while facts_delay and not (len(self.taken) > number and self.cycle >= self.taken[number] + facts_delay):
                     await ctx.tick()
-                ctx.set(dut.facts.payload, one)
-                ctx.set(dut.facts.valid, 1)
-                await ctx.tick().until(dut.facts.ready)
-                ctx.set(dut.facts.valid, 0)
+                while not ctx.get(dut.facts_space):
+                    await ctx.tick()
+                ctx.set(dut.facts, one)
+                ctx.set(dut.facts_valid, 1)
+                await ctx.tick()
+                ctx.set(dut.facts_valid, 0)
 
         async def give(ctx: Any) -> None:
             handle = 0

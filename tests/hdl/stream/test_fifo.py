@@ -8,6 +8,7 @@ from hdl.stream.credit_fifo import CreditFifo
 from hdl.stream.fifo import Fifo
 from hdl.stream.folded_fifo import FOLDS, FoldedFifo
 from hdl.stream.paced_fifo import PacedFifo
+from hdl.stream.quick_fifo import QuickFifo, ThroughFifo
 from hdl.stream.small_fifo import SmallFifo
 from tests.hdl.stream.drive import receive, run
 
@@ -37,7 +38,7 @@ async def write(ctx, dut, items, *, rng, pause, latency, kind):
     ctx.set(dut.write, 0)
 
 
-@pytest.mark.parametrize("kind", [Fifo, PacedFifo, FoldedFifo, CreditFifo, SmallFifo])
+@pytest.mark.parametrize("kind", [Fifo, PacedFifo, FoldedFifo, QuickFifo, ThroughFifo, CreditFifo, SmallFifo])
 @pytest.mark.parametrize("latency", [0, 1, 5])
 @pytest.mark.parametrize("pauses", [(0.0, 0.0), (0.5, 0.0), (0.0, 0.6), (0.3, 0.3), (0.0, 0.95)])
 def test_order_and_content(kind, latency, pauses):
@@ -59,11 +60,11 @@ def test_order_and_content(kind, latency, pauses):
 
     run(dut, source, sink)
     assert got == items, f"seed {SEED}"
-    if pauses == (0.0, 0.0) and kind is SmallFifo:
+    if pauses == (0.0, 0.0) and kind in (QuickFifo, SmallFifo):
         assert cycles[-1] - cycles[0] == len(items) - 1, "not one entry a cycle"
 
 
-@pytest.mark.parametrize("kind", [Fifo, FoldedFifo])
+@pytest.mark.parametrize("kind", [Fifo, FoldedFifo, QuickFifo, ThroughFifo])
 @pytest.mark.parametrize("margin", [1, 4, 9])
 def test_space_counts_entries(kind, margin):
     """`space` falls when fewer than `margin` entries are free, and not before."""
@@ -92,9 +93,10 @@ def test_space_counts_entries(kind, margin):
     run(dut, check)
 
 
-def test_throughput():
+@pytest.mark.parametrize("kind", [Fifo, ThroughFifo])
+def test_throughput(kind):
     """A block RAM FIFO passes one entry a cycle."""
-    dut = Fifo(shape=16, depth=64, margin=8)
+    dut = kind(shape=16, depth=64, margin=8)
     got = []
 
     def keep(cycle, item):
@@ -109,6 +111,28 @@ def test_throughput():
 
     run(dut, source, sink)
     assert got[-1][0] - got[0][0] == 499
+
+
+@pytest.mark.parametrize("kind, cycles", [(QuickFifo, 1), (ThroughFifo, 1), (Fifo, 4), (PacedFifo, 6)])
+def test_latency(kind, cycles):
+    """Of what finds the FIFO empty."""
+    dut = kind(shape=8, depth=16, margin=4)
+
+    async def check(ctx):
+        for value in (1, 2):
+            ctx.set(dut.write, 1)
+            ctx.set(dut.i, value)
+            for cycle in range(cycles):
+                assert not ctx.get(dut.o.valid), cycle
+                await ctx.tick()
+                ctx.set(dut.write, 0)
+            assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload) == value
+            ctx.set(dut.o.ready, 1)
+            await ctx.tick()
+            ctx.set(dut.o.ready, 0)
+            await ctx.tick().repeat(5)
+
+    run(dut, check)
 
 
 def test_parameters_are_checked():
