@@ -237,7 +237,6 @@ class Coalesce(wiring.Component):
             "tos": k.tos,
             "rows": i.rows,
             "cycles": p.cycles_left,
-            "hash": i.hash,
             "ip_status": Mux(p.keeps, i.ip_status, ChecksumStatus.NONE),
             "l4_status": Mux(p.keeps, i.l4_status, ChecksumStatus.NONE),
         }
@@ -255,6 +254,7 @@ class Coalesce(wiring.Component):
             "tcp_flags": i.tcp_flags,
             "pseudo": i.pseudo,
             "vnet": k.vnet,
+            "hash": i.hash,
         }
         event = Signal(event_layout(self.slots), reset_less=True)
         with m.If(p.valid):
@@ -298,8 +298,8 @@ class Coalesce(wiring.Component):
         if self.pace > 1:
             m.d.comb += [
                 room.eq(self.completion_go),
-                finish.i_valid.eq(decide.broken_valid | decide.own_valid),
-                finish.i.eq(Mux(decide.own_valid, decide.own, decide.broken)),
+                finish.i_valid.eq(decide.ending_valid),
+                finish.i.eq(decide.ending),
             ]
             return
         pair = data.StructLayout({"broken_valid": 1, "broken": ENDING, "own_valid": 1, "own": ENDING})
@@ -313,8 +313,8 @@ class Coalesce(wiring.Component):
             pairs.write.eq(decide.done),
             pairs.i.broken_valid.eq(decide.broken_valid),
             pairs.i.broken.eq(decide.broken),
-            pairs.i.own_valid.eq(decide.own_valid),
-            pairs.i.own.eq(decide.own),
+            pairs.i.own_valid.eq(decide.ending_valid),
+            pairs.i.own.eq(decide.ending),
             both.eq(top.broken_valid & top.own_valid),
             own.eq(second | ~top.broken_valid),
             finish.i_valid.eq(pairs.o.valid & self.completion_go & (top.broken_valid | top.own_valid)),

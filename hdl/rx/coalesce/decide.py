@@ -1,9 +1,10 @@
 """Whether a packet goes on with its flow's run."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.net.sum16 import gate
 from hdl.registers.receive import ChecksumStatus, RxReason
 from hdl.rx.coalesce.records import ENDING, FIRST, LATEST, RUN, TIME_BITS, event_layout
 from hdl.rx.coalesce.rows import HeaderRows
@@ -20,8 +21,8 @@ class Decide(wiring.Component):
     ::
 
         stage  0          3              6          7         8 (to 10)            10
-        event ─┬─ latest of the slot ─ compare ─────┴─ same ─ merge? ─┬─ place     ├─ broken
-               │        └ replaced                             │      └─ run ──────┴─ own
+        event ─┬─ latest of the slot ─ compare ─────┴─ same ─ merge? ─┬─ place     ├─ ending: a run
+               │        └ replaced                             │      └─ run ──────┴─ ending: a packet, or its run
         header rows ─ compare ──────────── differs ────────┘ run of the slot
                                                                └──────┘ loop
 
@@ -30,9 +31,9 @@ class Decide(wiring.Component):
     read, decided and written within `pace` cycles; at paces of 1 and 2 what has just been written is handed on.
 
     Ports: `valid` (at most every `pace` cycles), `event`; `differs` (see `HeaderRows`, whose walk ends with `valid`);
-    `idle`; stream `buffer`; `place_valid`, `place`; `broken_valid`, `broken`: a run that the event has ended, `END`
-    cycles after `valid`; `own_valid`, `own`: what came of its packet is complete, `gap` cycles later; `done`: nothing
-    more comes of an event; `held`, `open`: packets in open runs, and open runs.
+    `idle`; stream `buffer`; `place_valid`, `place`; `ending_valid`, `ending`: a run that the event has ended, `END`
+    cycles after `valid`, and if what came of its packet is complete, `gap` cycles later that; `held`, `open`: packets
+    in open runs, and open runs. At a pace of 1 the former is `broken_valid`, `broken`, and in the same cycle is `done`.
 
     Parameters
     ----------
@@ -52,11 +53,9 @@ class Decide(wiring.Component):
                 "buffer": In(stream.Signature(HANDLE_BITS)),
                 "place_valid": Out(1),
                 "place": Out(PlaceRecord),
-                "done": Out(1),
-                "broken_valid": Out(1),
-                "broken": Out(ENDING),
-                "own_valid": Out(1),
-                "own": Out(ENDING),
+                "ending_valid": Out(1),
+                "ending": Out(ENDING),
+                **({"done": Out(1), "broken_valid": Out(1), "broken": Out(ENDING)} if pace == 1 else {}),
                 "held": Out(24),
                 "open": Out(range(slots + 1)),
             }
@@ -102,7 +101,6 @@ class Decide(wiring.Component):
             "tos": p.e.tos,
             "rows": p.e.rows,
             "ipv6": p.e.first.ipv6,
-            "hash": p.e.hash,
         }
         m.d.comb += [write.addr.eq(p.e.slot), write.en.eq(p.valid & p.e.merge)]
         m.d.comb += [write.data[name].eq(value) for name, value in latest.items()]
@@ -171,14 +169,19 @@ class Decide(wiring.Component):
         for age in reversed(ages):
             with m.If(getattr(p, f"near_{age}")):
                 m.d.comb += run.eq(written[age])
+        placed = Signal(16)  # so far
         run_id = Mux(run.one, p.next_id | (p.stays_id & p.e.df), Mux(run.fixed_id, p.stays_id, p.next_id))
         p.put(
             run=run,
             goes_on=p.same & run.open & run_id,
+            size=p.latest.payload,
+            placed=(placed + p.e.packet)[:16],
             left=(run.room - p.e.payload)[:17],
             length=(run.length + p.e.payload)[:16],
             packets=(run.packets + 1)[:16],
         )
+        with m.If(p.valid):
+            m.d.sync += placed.eq(p.placed)
         self._cut(p)
 
         e = p.e
@@ -194,23 +197,24 @@ class Decide(wiring.Component):
             closes=p.ends | (goes_on & p.short),
             breaks=e.touch & p.run.open & ~goes_on & (e.packet | p.expired | e.flush),
             fetched=self.buffer.payload,
+            fixed_id=Mux(p.run.one, p.stays_id, p.run.fixed_id),
         )
         self._cut(p)
 
         e, was = p.e, p.run
-        m.d.comb += [
-            fresh.eq(was),
-            fresh.open.eq(Mux(p.goes_on | p.starts, ~p.closes, was.open & ~p.breaks)),
-        ]
+        changes = p.goes_on | e.merge | p.breaks
+        if ages:  # it may be handed on as it is
+            m.d.comb += fresh.eq(was)
         with m.If(p.goes_on):
             m.d.comb += [
+                fresh.handle.eq(was.handle),
                 fresh.one.eq(0),
-                fresh.fixed_id.eq(Mux(was.one, p.stays_id, was.fixed_id)),
+                fresh.fixed_id.eq(p.fixed_id),
                 fresh.length.eq(p.length),
                 fresh.room.eq(p.left),
                 fresh.packets.eq(p.packets),
             ]
-        with m.Elif(e.merge):
+        with m.Elif(e.merge if ages else 1):
             m.d.comb += [
                 fresh.one.eq(1),
                 fresh.fixed_id.eq(0),
@@ -219,16 +223,16 @@ class Decide(wiring.Component):
                 fresh.packets.eq(1),
                 fresh.handle.eq(p.fetched),
             ]
-        m.d.comb += [write.addr.eq(e.slot), write.en.eq(p.valid & e.touch), write.data.eq(fresh)]
-        p.put(fixed_id=fresh.fixed_id)
+        m.d.comb += [
+            fresh.open.eq(Mux(p.goes_on | p.starts, ~p.closes, was.open & ~p.breaks)),
+            write.addr.eq(e.slot),
+            write.en.eq(p.valid & e.touch & changes),
+            write.data.eq(fresh),
+        ]
 
     def _place(self, m: Module, p: PacedPipe) -> None:
         """Where the packet's bytes go."""
         e, was = p.e, p.run
-        placed = Signal(16)
-        p.put(placed=(placed + e.packet)[:16])
-        with m.If(p.valid):
-            m.d.sync += placed.eq(p.placed)
         place = self.place
         m.d.sync += [
             self.place_valid.eq(p.valid & e.packet),
@@ -251,64 +255,65 @@ class Decide(wiring.Component):
 
     def _end(self, m: Module, p: PacedPipe) -> None:
         """What is complete."""
+        while p.cycles < END - 1:
+            self._step(p)
+        if self.pace == 2:  # of other events, what is read in `END` and `gap` cycles later is in one register
+            names = ("first", "run", "packets", "length", "goes_on", "breaks", "fetched", "fixed_id", "size", "placed")
+            p.put(**{name: getattr(p, name) for name in names})
         while p.cycles < END:
             self._step(p)
         self._count(m, p)
-        run, broken = p.run, self.broken
-        m.d.comb += [
-            self.broken_valid.eq(p.valid & p.breaks),
-            broken.first.eq(p.first),
-            broken.hash.eq(p.latest.hash),
-            broken.claimed.eq(1),
-            broken.handle.eq(run.handle),
-            broken.packets.eq(run.packets),
-            broken.length.eq(run.length),
-            broken.placed.eq(p.placed),
-            broken.merged.eq(~run.one),
-            broken.gso_size.eq(p.latest.payload),
-            broken.fixed_id.eq(run.fixed_id),
-            broken.ip_status.eq(Mux(p.first.ipv6, ChecksumStatus.NONE, ChecksumStatus.GOOD)),
-            broken.l4_status.eq(ChecksumStatus.GOOD),
-        ]
+        breaks = p.valid & p.breaks
         for _ in range(self.gap):
             p.step()
-        e, run, own = p.e, p.run, self.own
+        e = p.e
+        complete = p.valid & e.packet & ~((p.goes_on | p.starts) & ~p.closes)
+        if self.pace > 1:
+            m.d.comb += self.ending_valid.eq(breaks | complete)
+            self._fill(m, p, self.ending, p.valid)
+            return
+        m.d.comb += [self.done.eq(p.valid), self.broken_valid.eq(breaks), self.ending_valid.eq(complete)]
+        self._fill(m, p, self.broken, Const(0, 1))
+        self._fill(m, p, self.ending, Const(1, 1))
+
+    def _fill(self, m: Module, p: PacedPipe, ending, own) -> None:
+        """A run that was ended; or (`own`) what came of the event's packet."""
+        e, run = p.e, p.run
+        alone, adds = own & ~p.goes_on, own & p.goes_on
+        first = Signal(FIRST)
         m.d.comb += [
-            self.done.eq(p.valid),
-            self.own_valid.eq(p.valid & e.packet & ~((p.goes_on | p.starts) & ~p.closes)),
-            own.first.eq(Mux(p.goes_on, p.first, e.first)),
-            own.hash.eq(e.hash),
-            own.slow.eq(e.slow & ~p.starved),
-            own.claimed.eq(p.wanted & ~p.starved),
-            own.handle.eq(Mux(p.goes_on, run.handle, p.fetched)),
-            own.packets.eq(Mux(p.goes_on, p.packets, 1)),
-            own.length.eq(Mux(p.goes_on, p.length, e.length)),
-            own.placed.eq(p.placed),
-            own.merged.eq(p.goes_on),
-            own.gso_size.eq(p.latest.payload),
-            own.fixed_id.eq(p.fixed_id),
-            own.ends.eq(e.ends),
-            own.ip_status.eq(e.ip_status),
-            own.l4_status.eq(e.l4_status),
+            first.eq(Mux(alone, e.first, p.first)),
+            ending.first.eq(first),
+            ending.slow.eq(own & e.slow & ~p.starved),
+            ending.claimed.eq(~own | (p.wanted & ~p.starved)),
+            ending.handle.eq(Mux(alone, p.fetched, run.handle)),
+            ending.packets.eq(Mux(alone, 1, Mux(adds, p.packets, run.packets))),
+            ending.length.eq(Mux(alone, e.length, Mux(adds, p.length, run.length))),
+            ending.placed.eq(p.placed),
+            ending.merged.eq(~alone & (adds | ~run.one)),
+            ending.gso_size.eq(p.size),
+            ending.fixed_id.eq(Mux(adds, p.fixed_id, run.fixed_id)),
+            ending.ends.eq(gate(own, e.ends)),
+            ending.ip_status.eq(Mux(own, e.ip_status, Mux(first.ipv6, ChecksumStatus.NONE, ChecksumStatus.GOOD))),
+            ending.l4_status.eq(Mux(own, e.l4_status, ChecksumStatus.GOOD)),
         ]
-        with m.If(p.starved):
-            m.d.comb += own.reason.eq(RxReason.NO_BUFFER)
-        with m.Else():
-            m.d.comb += own.reason.eq(e.reason)  # also with `slow`: who steers may have no slow path
+        with m.If(own & p.starved):
+            m.d.comb += ending.reason.eq(RxReason.NO_BUFFER)
+        with m.Elif(own):
+            m.d.comb += ending.reason.eq(e.reason)  # also with `slow`: who steers may have no slow path
 
     def _count(self, m: Module, p: PacedPipe) -> None:
         """Packets in open runs, and open runs."""
-        opens, stays, ends = Signal(), Signal(), Signal()
-        packets = Signal(16, reset_less=True)
+        opens, ends = Signal(), Signal()
+        more = Signal(signed(17), reset_less=True)
+        closes = p.valid & (p.breaks | (p.goes_on & p.closes))
+        stays = p.valid & (p.goes_on | p.starts) & ~p.closes
         m.d.sync += [
             opens.eq(p.valid & p.starts & ~p.closes),
-            stays.eq(p.valid & (p.goes_on | p.starts) & ~p.closes),
-            ends.eq(p.valid & (p.breaks | (p.goes_on & p.closes))),
-            packets.eq(p.run.packets),
-        ]
-        m.d.sync += [
+            ends.eq(closes),
+            more.eq(stays - Mux(closes, p.run.packets, 0)),
             self.open.eq(self.open + opens - ends),
-            self.held.eq(self.held + stays - Mux(ends, packets, 0)),
+            self.held.eq(self.held + more),
         ]
 
     def _step(self, p: PacedPipe) -> None:

@@ -85,7 +85,7 @@ class Finish(wiring.Component):
             o.entry.eq(first.entry),
             o.tunnelled.eq(first.tunnelled),
             o.to.eq(first.to),
-            o.hash.eq(i.hash),
+            o.hash.eq(first.hash),
             o.patches.l3.eq(first.l3),
             o.patches.l4.eq(first.l4),
             o.patches.ipv6.eq(first.ipv6),

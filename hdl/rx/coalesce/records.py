@@ -21,8 +21,6 @@ LATEST = data.StructLayout(
         "tos": 8,
         "rows": 5,
         "ipv6": 1,
-        # are equal in all packets of a run
-        "hash": 32,
     }
 )
 """Of the latest packet of a slot that could be merged: in an open run, its last. Written whatever is decided."""
@@ -42,6 +40,7 @@ FIRST = data.StructLayout(
         "tcp_flags": 16,
         "pseudo": 16,
         "vnet": VNET_BITS,
+        "hash": 32,
     }
 )
 """Of the first packet of a run; or of a packet that passes alone."""
@@ -62,7 +61,6 @@ RUN = data.StructLayout(
 ENDING = data.StructLayout(
     {
         "first": FIRST,
-        "hash": 32,
         "reason": RX_REASON_BITS,
         "slow": 1,
         "claimed": 1,
@@ -114,7 +112,6 @@ def event_layout(slots: int) -> data.StructLayout:
             "tos": 8,
             "rows": 5,
             "cycles": 5,  # that its rows take, or its decision, less one
-            "hash": 32,
             "first": FIRST,
             "ip_status": 2,
             "l4_status": 2,
