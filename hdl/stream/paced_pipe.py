@@ -76,6 +76,10 @@ class PacedPipe(Pipe):
                 values[name] = wire
         super().put(**values)
 
+    def valid_at(self, stage: int):
+        """`valid` in a stage that has been reached."""
+        return self._delays.valids[stage]
+
     def step(self) -> None:
         """On to the next stage, one register later."""
         super().step()

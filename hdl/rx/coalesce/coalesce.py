@@ -22,7 +22,6 @@ from hdl.stream.small_fifo import SmallFifo
 PACE = {8: 6, 16: 3, 32: 2, 64: 1}
 FIN, SYN, RST, PSH, URG, CWR = 0, 1, 2, 3, 5, 7  # bits of the TCP flags
 IPV4_WORDS = 10  # of a header without options
-LONGEST = 65535  # bytes from the outermost IP header on, and of a frame: a buffer has 64 KB
 LOOKUP = 2  # stage
 
 
@@ -177,7 +176,6 @@ class Coalesce(wiring.Component):
             far=at_least(i.header_words, MERGED_BYTES // 2 + 1),
             computed=~i.l4_checksum.all() & ~(v4 & i.ip_checksum.all() & ~k.tos_patch),
             sum_low=i.sequence[:16] + i.payload[:14],
-            id_before=(i.id - 1)[:16],
             behind=k.lane + header_bytes,
             outer_length=(k.outer_bytes + k.length)[:16],
             tos_word=tos_word,
@@ -227,11 +225,10 @@ class Coalesce(wiring.Component):
             "sequence": i.sequence,
             "following": p.following,
             "id": i.id,
-            "id_before": p.id_before,
             "df": i.fragment_word[14],
             "ends": Cat(i.tcp_flags[FIN], i.tcp_flags[PSH]),
             "payload": i.payload,
-            "room": p.outer_length ^ LONGEST,
+            "used": p.outer_length,
             "origin": k.origin,
             "options": k.options,
             "tos": k.tos,
@@ -284,6 +281,7 @@ class Coalesce(wiring.Component):
             rows.row_count.eq(self.row_count),
             self.row_space.eq(rows.space),
             decide.valid.eq(strobe),
+            decide.soon.eq(inside & (left == 1)),
             decide.event.eq(event),
             decide.differs.eq(rows.differs),
         ]

@@ -4,10 +4,12 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.net.bits import equal
 from hdl.net.sum16 import gate
 from hdl.registers.receive import ChecksumStatus, RxReason
 from hdl.rx.coalesce.records import ENDING, FIRST, LATEST, RUN, TIME_BITS, event_layout
 from hdl.rx.coalesce.rows import HeaderRows
+from hdl.rx.coalesce.words import WORDS, WordRows
 from hdl.rx.layouts import HANDLE_BITS, PlaceRecord
 from hdl.stream.beat import delayed
 from hdl.stream.paced_pipe import PacedPipe
@@ -30,7 +32,10 @@ class Decide(wiring.Component):
     come from two neighbours. What is left (is a run open, has it room, which way go its IPv4 IDs) is kept in `RUN`:
     read, decided and written within `pace` cycles; at paces of 1 and 2 what has just been written is handed on.
 
-    Ports: `valid` (at most every `pace` cycles), `event`; `differs` (see `HeaderRows`, whose walk ends with `valid`);
+    Where there is time for it, at a pace of 6, the rows of `latest` and `first` are read and written a word a cycle.
+
+    Ports: `valid` (at most every `pace` cycles), `event`; `soon`, at a pace of 6: `valid` and `event` come in the next
+    cycle, and the slot is right already; `differs` (see `HeaderRows`, whose walk ends with `valid`);
     `idle`; stream `buffer`; `place_valid`, `place`; `ending_valid`, `ending`: a run that the event has ended, `END`
     cycles after `valid`, and if what came of its packet is complete, `gap` cycles later that; `held`, `open`: packets
     in open runs, and open runs. At a pace of 1 the former is `broken_valid`, `broken`, and in the same cycle is `done`.
@@ -47,6 +52,7 @@ class Decide(wiring.Component):
         super().__init__(
             {
                 "valid": In(1),
+                "soon": In(1),
                 "event": In(event_layout(slots)),
                 "differs": In(1),
                 "idle": In(TIME_BITS),
@@ -63,6 +69,7 @@ class Decide(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        self.folds = self.pace > WORDS  # there is a cycle for each word
         p = PacedPipe(m, self.valid, pace=self.pace, e=self.event)
         self._compare(m, p)
         self._decide(m, p)
@@ -83,41 +90,23 @@ class Decide(wiring.Component):
 
     def _compare(self, m: Module, p: PacedPipe) -> None:
         """Is the packet like the latest one of its slot, and the one behind it?"""
-        read, write = self._table(m, "latest", LATEST)
-        later = int(self.pace > 1)
-        while p.cycles < READ_LATEST:
-            p.step()
-        m.d.comb += [read.addr.eq(p.e.slot), read.en.eq(p.valid)]
-        if later:
-            p.step()
-        latest = {
-            "following": p.e.following,
-            "id": p.e.id,
-            "payload": p.e.payload,
-            "time": p.e.now,
-            "vnet": p.e.first.vnet,
-            "origin": p.e.origin,
-            "options": p.e.options,
-            "tos": p.e.tos,
-            "rows": p.e.rows,
-            "ipv6": p.e.first.ipv6,
-        }
-        m.d.comb += [write.addr.eq(p.e.slot), write.en.eq(p.valid & p.e.merge)]
-        m.d.comb += [write.data[name].eq(value) for name, value in latest.items()]
-        if not later:
-            p.step()
-        p.put(latest=read.data)
-        p.step()
+        if self.folds:
+            self._read_words(m, p)
+        else:
+            self._read_latest(m, p)
 
         e, was = p.e, p.latest
+        id_step = Signal(16)
+        m.d.comb += id_step.eq(e.id - was.id)
+        rest = Cat(e.first.vnet, e.tos, e.rows, e.first.ipv6), Cat(was.vnet, was.tos, was.rows, was.ipv6)
         p.put(
-            same_low=e.sequence[:16] == was.following[:16],
-            same_high=e.sequence[16:] == was.following[16:],
-            same_origin=e.origin == was.origin,
-            same_options=e.options == was.options,
-            same_rest=Cat(e.first.vnet, e.tos, e.rows, e.first.ipv6) == Cat(was.vnet, was.tos, was.rows, was.ipv6),
-            same_id=e.id == was.id,
-            next_id=e.id_before == was.id,
+            same_low=equal(m, e.sequence[:16], was.following[:16]),
+            same_high=equal(m, e.sequence[16:], was.following[16:]),
+            same_origin=equal(m, e.origin, was.origin),
+            same_options=equal(m, e.options, was.options),
+            same_rest=equal(m, *rest),
+            same_id=id_step == 0,
+            next_id=id_step == 1,
             longer=e.payload > was.payload,
             short=e.payload < was.payload,
             age=(e.now - was.time)[:TIME_BITS],
@@ -137,6 +126,37 @@ class Decide(wiring.Component):
             next_id=p.next_id | p.e.first.ipv6,
             stays_id=p.same_id & ~p.e.first.ipv6,
         )
+
+    def _read_latest(self, m: Module, p: PacedPipe) -> None:
+        read, write = self._table(m, "latest", LATEST)
+        later = int(self.pace > 1)
+        while p.cycles < READ_LATEST:
+            p.step()
+        m.d.comb += [read.addr.eq(p.e.slot), read.en.eq(p.valid)]
+        if later:
+            p.step()
+        m.d.comb += [write.addr.eq(p.e.slot), write.en.eq(p.valid & p.e.merge), write.data.eq(_latest(m, p.e))]
+        if not later:
+            p.step()
+        p.put(latest=read.data)
+        p.step()
+
+    def _read_words(self, m: Module, p: PacedPipe) -> None:
+        """From a cycle in front of `valid` on; each is replaced two cycles later."""
+        m.submodules.latest = rows = WordRows(shape=LATEST, slots=self.slots)
+        while p.cycles < WORDS:
+            p.step()
+        e = p.e  # in the same register from the first stage to the sixth
+        m.d.comb += [
+            rows.reads.eq(Cat(self.soon, *(p.valid_at(stage) for stage in range(WORDS - 1)))),
+            rows.read_slot.eq(self.event.slot),
+            rows.writes.eq(gate(e.merge, Cat(p.valid_at(stage) for stage in range(1, WORDS + 1)))),
+            rows.write_slot.eq(e.slot),
+            rows.data.eq(_latest(m, e)),
+        ]
+        self.slot_of_first = e.slot
+        assert p.cycles == READ_LATEST + 2
+        p.put(latest=rows.row)
 
     def _decide(self, m: Module, p: PacedPipe) -> None:
         """The loop over the slot's run."""
@@ -161,8 +181,9 @@ class Decide(wiring.Component):
         p.step()
         assert p.cycles == DECIDE
 
-        self.first, self.write_first = self._table(m, "firsts", FIRST)
-        m.d.comb += [self.first.addr.eq(p.e.slot), self.first.en.eq(p.valid)]
+        if not self.folds:
+            self.first, self.write_first = self._table(m, "firsts", FIRST)
+            m.d.comb += [self.first.addr.eq(p.e.slot), self.first.en.eq(p.valid)]
         fresh, run = Signal(RUN), Signal(RUN)
         m.d.comb += run.eq(p.stored)
         written = {age: delayed(m, fresh, age, name="fresh") for age in ages}
@@ -176,7 +197,7 @@ class Decide(wiring.Component):
             goes_on=p.same & run.open & run_id,
             size=p.latest.payload,
             placed=(placed + p.e.packet)[:16],
-            left=(run.room - p.e.payload)[:17],
+            used=(run.used + p.e.payload)[:17],
             length=(run.length + p.e.payload)[:16],
             packets=(run.packets + 1)[:16],
         )
@@ -185,7 +206,7 @@ class Decide(wiring.Component):
         self._cut(p)
 
         e = p.e
-        goes_on = p.goes_on & ~p.left[16]
+        goes_on = p.goes_on & ~p.used[16]
         needs = p.wanted & ~goes_on
         starved = needs & ~self.buffer.valid
         starts = e.merge & ~goes_on & ~starved
@@ -199,6 +220,7 @@ class Decide(wiring.Component):
             fetched=self.buffer.payload,
             fixed_id=Mux(p.run.one, p.stays_id, p.run.fixed_id),
         )
+        self.starts = p.valid & p.starts
         self._cut(p)
 
         e, was = p.e, p.run
@@ -211,7 +233,7 @@ class Decide(wiring.Component):
                 fresh.one.eq(0),
                 fresh.fixed_id.eq(p.fixed_id),
                 fresh.length.eq(p.length),
-                fresh.room.eq(p.left),
+                fresh.used.eq(p.used),
                 fresh.packets.eq(p.packets),
             ]
         with m.Elif(e.merge if ages else 1):
@@ -219,7 +241,7 @@ class Decide(wiring.Component):
                 fresh.one.eq(1),
                 fresh.fixed_id.eq(0),
                 fresh.length.eq(e.length),
-                fresh.room.eq(e.room),
+                fresh.used.eq(e.used),
                 fresh.packets.eq(1),
                 fresh.handle.eq(p.fetched),
             ]
@@ -248,10 +270,27 @@ class Decide(wiring.Component):
 
     def _first(self, m: Module, p: PacedPipe) -> None:
         """What a frame's completion takes from its first packet."""
+        if self.folds:
+            self._first_words(m, p)
+            return
         while p.cycles < DECIDE + (self.pace > 1):
             self._step(p)
         write = self.write_first
         m.d.comb += [write.addr.eq(p.e.slot), write.en.eq(p.valid & p.starts), write.data.eq(p.e.first)]
+
+    def _first_words(self, m: Module, p: PacedPipe) -> None:
+        """Each word is read when the event before, if it is six cycles ahead, has just written it."""
+        m.submodules.firsts = rows = WordRows(shape=FIRST, slots=self.slots)
+        assert p.cycles == END
+        self.first_rows, self.first_words = rows, p.e.first.as_value()  # of the seventh stage to the twelfth
+        starts = self.starts
+        m.d.comb += [
+            rows.reads.eq(Cat(p.valid_at(stage) for stage in range(END - WORDS - 1, END - 1))),
+            rows.read_slot.eq(self.slot_of_first),
+            rows.writes.eq(Cat(delayed(m, starts, cycles, name="writes") for cycles in range(WORDS))),
+            rows.write_slot.eq(p.e.slot),
+        ]
+        p.put(first=rows.row)
 
     def _end(self, m: Module, p: PacedPipe) -> None:
         """What is complete."""
@@ -260,12 +299,15 @@ class Decide(wiring.Component):
         if self.pace == 2:  # of other events, what is read in `END` and `gap` cycles later is in one register
             names = ("first", "run", "packets", "length", "goes_on", "breaks", "fetched", "fixed_id", "size", "placed")
             p.put(**{name: getattr(p, name) for name in names})
-        while p.cycles < END:
+        while p.cycles < END + self.folds:
             self._step(p)
         self._count(m, p)
         breaks = p.valid & p.breaks
         for _ in range(self.gap):
             p.step()
+        if self.folds:
+            at = (WORDS - 1) * self.first_rows.bits  # the last word is written in the thirteenth stage
+            m.d.comb += self.first_rows.data.eq(Cat(self.first_words[:at], p.e.first.as_value()[at:]))
         e = p.e
         complete = p.valid & e.packet & ~((p.goes_on | p.starts) & ~p.closes)
         if self.pace > 1:
@@ -304,24 +346,45 @@ class Decide(wiring.Component):
 
     def _count(self, m: Module, p: PacedPipe) -> None:
         """Packets in open runs, and open runs."""
-        opens, ends = Signal(), Signal()
+        opens, ends, stayed, packets = Signal(), Signal(), Signal(), Signal(16)
         more = Signal(signed(17), reset_less=True)
         closes = p.valid & (p.breaks | (p.goes_on & p.closes))
         stays = p.valid & (p.goes_on | p.starts) & ~p.closes
         m.d.sync += [
             opens.eq(p.valid & p.starts & ~p.closes),
             ends.eq(closes),
-            more.eq(stays - Mux(closes, p.run.packets, 0)),
+            stayed.eq(stays),
+            packets.eq(Mux(closes, p.run.packets, 0)),
+            more.eq(stayed - packets),
             self.open.eq(self.open + opens - ends),
             self.held.eq(self.held + more),
         ]
 
     def _step(self, p: PacedPipe) -> None:
         p.step()
-        if p.cycles == DECIDE + 1:
+        if p.cycles == DECIDE + 1 and not self.folds:
             p.put(first=self.first.data)
 
     def _cut(self, p: PacedPipe) -> None:
         """A register in the loop, where there is time for it."""
         if self.pace >= 6:
             self._step(p)
+
+
+def _latest(m: Module, e):
+    """An event's row of `LATEST`."""
+    row = Signal(LATEST)
+    values = {
+        "following": e.following,
+        "id": e.id,
+        "payload": e.payload,
+        "time": e.now,
+        "vnet": e.first.vnet,
+        "origin": e.origin,
+        "options": e.options,
+        "tos": e.tos,
+        "rows": e.rows,
+        "ipv6": e.first.ipv6,
+    }
+    m.d.comb += [row[name].eq(value) for name, value in values.items()]
+    return row

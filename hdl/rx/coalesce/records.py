@@ -53,7 +53,7 @@ RUN = data.StructLayout(
         "handle": HANDLE_BITS,
         "packets": 16,
         "length": 16,  # bytes of the frame so far
-        "room": 16,  # bytes of payload that may follow
+        "used": 16,  # its bytes from the outermost IP header on
     }
 )
 """What changes with each packet of a run."""
@@ -102,11 +102,10 @@ def event_layout(slots: int) -> data.StructLayout:
             "sequence": 32,
             "following": 32,
             "id": 16,
-            "id_before": 16,
             "df": 1,
             "ends": 2,  # FIN, PSH
             "payload": LENGTH_BITS,
-            "room": 16,  # bytes that may be added to it as a first packet
+            "used": 16,  # its bytes from the outermost IP header on
             "origin": 32,
             "options": 32,
             "tos": 8,

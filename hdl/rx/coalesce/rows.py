@@ -5,6 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hdl.net.bits import equal
 from hdl.rx.layouts import MERGED_BYTES
 from hdl.stream.beat import delayed
 
@@ -121,9 +122,9 @@ class HeaderRows(wiring.Component):
 
         old = Signal(bits, reset_less=True)
         m.d.sync += old.eq(read.data)
-        unequal = old ^ delayed(m, new, 2, name="new")
+        compared = delayed(m, new, 2, name="new")
         part = Signal(-(-bits // 16), reset_less=True)
-        m.d.sync += part.eq(Cat(unequal[i : i + 16].any() for i in range(0, bits, 16)))
+        m.d.sync += part.eq(Cat(~equal(m, old[i : i + 16], compared[i : i + 16]) for i in range(0, bits, 16)))
         first = delayed(m, number == 0, 6, name="first")
         with m.If(delayed(m, compares, 3, name="compared")):
             m.d.sync += self.differs.eq(part.any() | (self.differs & ~first))
