@@ -142,7 +142,7 @@ class Decide(wiring.Component):
         p.step()
 
     def _read_words(self, m: Module, p: PacedPipe) -> None:
-        """From a cycle in front of `valid` on; each is replaced two cycles later."""
+        """From a cycle in front of `valid` on; each is replaced three cycles later."""
         m.submodules.latest = rows = WordRows(shape=LATEST, slots=self.slots)
         while p.cycles < WORDS:
             p.step()
@@ -150,7 +150,8 @@ class Decide(wiring.Component):
         m.d.comb += [
             rows.reads.eq(Cat(self.soon, *(p.valid_at(stage) for stage in range(WORDS - 1)))),
             rows.read_slot.eq(self.event.slot),
-            rows.writes.eq(gate(e.merge, Cat(p.valid_at(stage) for stage in range(1, WORDS + 1)))),
+            rows.offers.eq(Cat(p.valid_at(stage) for stage in range(1, WORDS + 1))),
+            rows.write.eq(e.merge),
             rows.write_slot.eq(e.slot),
             rows.data.eq(_latest(m, e)),
         ]
@@ -282,13 +283,18 @@ class Decide(wiring.Component):
         """Each word is read when the event before, if it is six cycles ahead, has just written it."""
         m.submodules.firsts = rows = WordRows(shape=FIRST, slots=self.slots)
         assert p.cycles == END
-        self.first_rows, self.first_words = rows, p.e.first.as_value()  # of the seventh stage to the twelfth
-        starts = self.starts
+        e = p.e  # in the same register from the seventh stage to the twelfth
         m.d.comb += [
             rows.reads.eq(Cat(p.valid_at(stage) for stage in range(END - WORDS - 1, END - 1))),
             rows.read_slot.eq(self.slot_of_first),
-            rows.writes.eq(Cat(delayed(m, starts, cycles, name="writes") for cycles in range(WORDS))),
-            rows.write_slot.eq(p.e.slot),
+            rows.offers.eq(
+                Cat(
+                    p.valid_at(DECIDE + n) if n < 3 else delayed(m, p.valid, n - 2, name="offers") for n in range(WORDS)
+                )
+            ),
+            rows.write.eq(Cat(delayed(m, self.starts, cycles, name="starts") for cycles in range(WORDS)).any()),
+            rows.write_slot.eq(e.slot),
+            rows.data.eq(e.first.as_value()),
         ]
         p.put(first=rows.row)
 
@@ -305,9 +311,6 @@ class Decide(wiring.Component):
         breaks = p.valid & p.breaks
         for _ in range(self.gap):
             p.step()
-        if self.folds:
-            at = (WORDS - 1) * self.first_rows.bits  # the last word is written in the thirteenth stage
-            m.d.comb += self.first_rows.data.eq(Cat(self.first_words[:at], p.e.first.as_value()[at:]))
         e = p.e
         complete = p.valid & e.packet & ~((p.goes_on | p.starts) & ~p.closes)
         if self.pace > 1:

@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.net.bits import encode
-from hdl.tx.choose import choose
+from hdl.tx.choose import any_of, choose
 
 WORDS = 5  # of a row; a select of so many words is as small as one of three
 
@@ -19,9 +19,11 @@ class WordRows(wiring.Component):
         reads     0 ─── 1 ─── 2 ─── 3 ─── 4
         row                   0     1     2     3     4 ───  whole, until the next row's first word comes
 
-    Ports: `reads`, `writes`: which word's turn it is, one-hot, from the first to the last; with the first `read_slot`,
-    `write_slot`; `row`; `data`, of which the word must be there whose turn it is. What is written is read from the next
-    cycle on.
+        offers    0 ─── 1 ─── 2 ─── 3 ─── 4
+        write           0     1     2     3     4            a word can be read from the cycle behind this one on
+
+    Ports: `reads`, `offers`: which word's turn it is, one-hot, from the first to the last; with the first `read_slot`,
+    `write_slot`; `row`; `data`, of which the word must be there that is offered; `write`: take the one before.
 
     Parameters
     ----------
@@ -36,7 +38,8 @@ class WordRows(wiring.Component):
                 "reads": In(WORDS),
                 "read_slot": In(range(slots)),
                 "row": Out(shape),
-                "writes": In(WORDS),
+                "offers": In(WORDS),
+                "write": In(1),
                 "write_slot": In(range(slots)),
                 "data": In(WORDS * self.bits),
             }
@@ -58,16 +61,22 @@ class WordRows(wiring.Component):
             with m.If(come[number]):
                 m.d.sync += row.word_select(number, self.bits).eq(read.data)
         slots = []
-        for turns, slot in ((self.reads, self.read_slot), (self.writes, self.write_slot)):
+        for turns, slot in ((self.reads, self.read_slot), (self.offers, self.write_slot)):
             held = Signal.like(slot, name="held", reset_less=True)
             slots.append(Mux(turns[0], slot, held))
             m.d.sync += held.eq(slots[-1])
-        words = [self.data.word_select(number, self.bits) for number in range(WORDS)]
+
+        # two words and their selects in a LUT4 in front of a register, which yosys would not find without it
+        offered = [(self.offers[n], self.data.word_select(n, self.bits)) for n in range(WORDS)]
+        parts = [Signal(self.bits, name=f"part_{n}", reset_less=True) for n in range(0, WORDS, 2)]
+        m.d.sync += [part.eq(choose(offered[2 * n : 2 * n + 2])) for n, part in enumerate(parts)]
+        turn, address = Signal(), Signal.like(write.addr, reset_less=True)
+        m.d.sync += [turn.eq(self.offers.any()), address.eq(Cat(encode(self.offers), slots[1]))]
         m.d.comb += [
             self.row.eq(row),
             read.addr.eq(Cat(encode(self.reads), slots[0])),
-            write.addr.eq(Cat(encode(self.writes), slots[1])),
-            write.en.eq(self.writes.any()),
-            write.data.eq(choose(zip(self.writes, words, strict=True))),
+            write.addr.eq(address),
+            write.en.eq(turn & self.write),
+            write.data.eq(any_of(parts)),
         ]
         return m
