@@ -284,14 +284,12 @@ class Decide(wiring.Component):
         m.submodules.firsts = rows = WordRows(shape=FIRST, slots=self.slots)
         assert p.cycles == END
         e = p.e  # in the same register from the seventh stage to the twelfth
+        offers = [p.valid_at(stage) for stage in range(DECIDE, END)]
+        offers += [delayed(m, p.valid, cycles, name="offers") for cycles in range(DECIDE + WORDS - END)]
         m.d.comb += [
             rows.reads.eq(Cat(p.valid_at(stage) for stage in range(END - WORDS - 1, END - 1))),
             rows.read_slot.eq(self.slot_of_first),
-            rows.offers.eq(
-                Cat(
-                    p.valid_at(DECIDE + n) if n < 3 else delayed(m, p.valid, n - 2, name="offers") for n in range(WORDS)
-                )
-            ),
+            rows.offers.eq(Cat(offers)),
             rows.write.eq(Cat(delayed(m, self.starts, cycles, name="starts") for cycles in range(WORDS)).any()),
             rows.write_slot.eq(e.slot),
             rows.data.eq(e.first.as_value()),
