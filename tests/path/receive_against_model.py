@@ -1,9 +1,9 @@
 """Packets through the compiled receive path and through the model: deliveries and counters must be the same."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import driver.receive
 from driver import receive as driver_receive
@@ -11,14 +11,26 @@ from hdl.registers.receive import ChecksumStatus, RxCounter, RxReason
 from sim.card.deliveries import Delivery as CardDelivery
 from sim.card.deliveries import ReceiveResult
 from sim.card.receive import VirtualReceiver
+from sim.model.parse import parse
 from sim.model.receive.card import ReceiveCard, ReceiveSettings
 from sim.model.receive.delivery import Delivery
 
 UNKNOWN = {"drop": "drop", "flood": "flood", "slow_path": "slow"}
 MACS = 2 * 12  # hex digits of both MAC addresses
 SHORTEST = 60  # bytes of a packet on the wire
+SHOWN = 400  # characters of a value in a message
+COUNTED: tuple[RxReason | RxCounter, ...] = (
+    *list(RxReason)[1:],
+    *(RxCounter.PACKETS_IN, RxCounter.PACKETS_DELIVERED, RxCounter.PACKETS_SLOW, RxCounter.FRAMES_DELIVERED),
+)
+NO_END = (RxCounter.PACKETS_IN, RxCounter.FRAMES_DELIVERED)  # all others say what has become of packets
 
 Facts = tuple[Any, ...]
+FIELDS = (
+    *("frame", "vports", "queue", "gso_size", "gso_type", "fixed_id", "packets", "slow"),
+    *("vnet", "hash", "tag", "cut", "ip_status", "l4_status"),
+)
+T = TypeVar("T")
 
 
 def for_driver(settings: ReceiveSettings) -> driver_receive.Receive:
@@ -98,28 +110,80 @@ def of_card(one: CardDelivery) -> Facts:
     )
 
 
-def flows(found: Sequence[Facts]) -> dict[Any, list[Facts]]:
-    """By vports, MAC addresses and hash: within one, order counts."""
-    by_flow: dict[Any, list[Facts]] = defaultdict(list)
+def flow_of_model(one: Delivery) -> Any:
+    """Within what packets keep their order, beside what the card says too: who sent them, and the tags on them."""
+    return one.peer, one.frame[: parse(one.frame).l3]
+
+
+def flows(found: Iterable[T], facts: Callable[[T], Facts]) -> dict[Any, list[T]]:
+    """By vports, MAC addresses and hash."""
+    by_flow: dict[Any, list[T]] = defaultdict(list)
     for one in found:
-        by_flow[one[1], one[0][:MACS], None if one[7] else one[9]].append(one)
-    for (_, _, number), group in by_flow.items():
-        if not number:  # no flow: frames without an IP header come from two engines
-            group.sort(key=repr)
+        said = facts(one)
+        by_flow[said[1], said[0][:MACS], None if said[7] else said[9]].append(one)
     return by_flow
 
 
-def difference(got: Sequence[Facts], want: Sequence[Facts]) -> str:
-    """What differs first; empty if nothing does."""
-    ours, right = flows(got), flows(want)
+def wrong(one: Facts, right: Facts) -> list[str]:
+    """What differs between two deliveries, in words."""
+    fields = enumerate(zip(one, right, strict=False))
+    return [f"{FIELDS[at]} {str(a)[:SHOWN]}, not {str(b)[:SHOWN]}" for at, (a, b) in fields if a != b]
+
+
+def difference(got: Sequence[Facts], want: Sequence[Delivery]) -> str:
+    """What differs first; empty if nothing does.
+
+    Of several flows that look alike from here each keeps its own order. Frames of no flow, without an IP header, come
+    from two engines in any order.
+    """
+    ours, right = flows(got, lambda one: one), flows(want, of_model)
     for flow in {**right, **ours}:
-        for number, (a, b) in enumerate(zip(ours.get(flow, []), right.get(flow, []), strict=False)):
-            if a != b:
-                shown = [(i, x, y) for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y]
-                return f"flow {flow}, delivery {number}: (field, card, model) {shown}; card {a}"
-        if len(ours.get(flow, [])) != len(right.get(flow, [])):
+        left: dict[Any, deque[Facts]] = defaultdict(deque)
+        for number, delivery in enumerate(right.get(flow, [])):
+            left[flow_of_model(delivery) if flow[2] else number].append(of_model(delivery))
+        for number, one in enumerate(ours.get(flow, [])):
+            found = next((key for key, queue in left.items() if queue[0] == one), None)
+            if found is None:
+                nearest = min((wrong(one, queue[0]) for queue in left.values()), key=len, default=["one too many"])
+                return f"flow {flow}, delivery {number}: {'; '.join(nearest)}; card {str(one)[:SHOWN]}"
+            left[found].popleft()
+            if not left[found]:
+                del left[found]
+        if left:
             return f"flow {flow}: {len(ours.get(flow, []))} deliveries, the model has {len(right.get(flow, []))}"
     return ""
+
+
+def expect(settings: ReceiveSettings, packets: Sequence[bytes], contexts: int) -> tuple[list[Delivery], ReceiveCard]:
+    """What the model makes of packets on a card with so many contexts of each kind, and the model behind them."""
+    limits = replace(settings.coalesce, contexts=contexts, vnet_contexts=contexts)
+    terminate = replace(settings.terminate, contexts=contexts)
+    model = ReceiveCard(replace(settings, terminate=terminate, coalesce=limits))
+    want = [delivery for packet in packets for delivery in model.receive(packet)] + model.flush()
+    return want, model
+
+
+def disagreement(
+    want: Sequence[Delivery],
+    model: ReceiveCard,
+    deliveries: Sequence[CardDelivery],
+    counted: Mapping[RxReason | RxCounter, int],
+    held: int,
+) -> str:
+    """What is wrong with a card's deliveries, `COUNTED` counters or account; empty if nothing is."""
+    found = difference([of_card(one) for one in deliveries], want)
+    if found:
+        return found
+    counters = model.counters
+    for counter, value in counted.items():
+        name = counter.name.lower() if isinstance(counter, RxCounter) else f"drop.{counter.name.lower()}"
+        right = counters.get(name, 0)  # the model has buffers without end
+        if value != right:
+            return f"{name} is {value}, not {right}"
+    out = sum(value for counter, value in counted.items() if counter not in NO_END)
+    if counted[RxCounter.PACKETS_IN] != out + held:
+        return f"{counted[RxCounter.PACKETS_IN]} packets came in, {out} came to an end and {held} are held"
+    return "" if held == model.held else f"{held} packets are held, not {model.held}"
 
 
 def check(
@@ -127,21 +191,10 @@ def check(
 ) -> ReceiveResult:
     """Receive packets; assert that deliveries and counters are the model's. `again` is the command that repeats it."""
     packets = [packet.ljust(SHORTEST, b"\0") for packet in packets]
-    limits = replace(settings.coalesce, contexts=card.config.contexts, vnet_contexts=card.config.contexts)
-    model = ReceiveCard(replace(settings, coalesce=limits))
-    want = [delivery for packet in packets for delivery in model.receive(packet)] + model.flush()
+    want, model = expect(settings, packets, card.config.contexts)
     start(card, settings)
     result = card.receive(packets, **more)
-    found = difference([of_card(one) for one in result.deliveries], [of_model(one) for one in want])
-    assert not found, f"{found}; repeat with: {again}"
-    counters = model.counters
-    for reason in RxReason:
-        if reason:
-            want_count = counters.get(f"drop.{reason.name.lower()}", 0)  # the model has buffers without end
-            read = card.read_counter(reason)
-            assert read == want_count, f"drop.{reason.name.lower()} is {read}, not {want_count}; repeat with: {again}"
-    for counter in (RxCounter.PACKETS_IN, RxCounter.PACKETS_DELIVERED, RxCounter.FRAMES_DELIVERED):
-        read = card.read_counter(counter)
-        assert read == counters[counter.name.lower()], f"{counter.name.lower()} is {read}; repeat with: {again}"
-    assert result.held == model.held, f"{result.held} packets are held, not {model.held}; repeat with: {again}"
+    counted = {counter: card.read_counter(counter) for counter in COUNTED}
+    said = disagreement(want, model, result.deliveries, counted, result.held)
+    assert not said, f"{said}; repeat with: {again}"
     return result

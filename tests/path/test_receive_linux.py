@@ -15,7 +15,7 @@ from sim.model.receive.outer import read
 from sim.model.receive.steer import Steering, Vport
 from sim.model.receive.terminate import Settings
 from tests.model.receive.test_kernel import entry
-from tests.path.receive_against_model import SHORTEST, difference, of_card, of_model, start
+from tests.path.receive_against_model import SHORTEST, difference, of_card, start
 from tests.support import gro
 
 WIDTHS = (8, 64)
@@ -44,7 +44,7 @@ def test_what_the_kernel_was_given(receivers, file: str, width: int) -> None:
         model = ReceiveCard(settings)
         want = [delivery for packet in packets for delivery in model.receive(packet)] + model.flush()
         result = card.receive(packets, settle=QUIET, once=True)
-        found = difference([of_card(one) for one in result.deliveries], [of_model(one) for one in want])
+        found = difference([of_card(one) for one in result.deliveries], want)
         assert not found, f"{case.name} ({case.varies}): {found}; repeat with: {again}"
         lost = {reason.name.lower(): count for reason, count in result.lost.items() if reason != RxReason.NONE}
         drops = {name.removeprefix("drop."): n for name, n in model.counters.items() if n and name.startswith("drop.")}

@@ -185,6 +185,7 @@ class ReceiveCard:
                 l4_checksum=l4_checksum,
                 tag=tag,
                 cut=steer.must_cut(vnet, frame, gso_size),
+                peer=one.source,
             )
         ]
 

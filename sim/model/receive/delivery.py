@@ -1,6 +1,7 @@
 """What the card hands up: one frame, to whom, and what it knows of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 
 from sim.model.parse import parse
 from sim.model.receive.received import with_tag
@@ -31,6 +32,7 @@ class Delivery:
     l4_checksum: str = NONE
     tag: int | None = None  # TCI of a VLAN tag that belongs into the frame: STT carries it beside it
     cut: bool = False  # the frame is larger than its vport takes, or goes to several: it is segmented on the way up
+    peer: IPv4Address | IPv6Address | None = field(default=None, compare=False)  # outer source; not handed up
 
     def frames_for(self, vport: int) -> list[bytes]:
         """What this vport gets: the frame with its tag, or its segments with complete checksums."""

@@ -19,8 +19,8 @@ from sim.model.receive.outer import read
 from sim.model.receive.reasons import Dropped, SlowPath
 from sim.model.receive.receiver import Receiver, tunnelled
 from sim.model.receive.terminate import Settings
-from tests.model.receive.test_random import mutate
 from tests.support.frames import samples
+from tests.support.mutations import mutate
 from tests.support.networks import MIXED, MIXED_TUNNELS, TUNNELS
 from tests.support.receivers import KNOWN, far_end
 

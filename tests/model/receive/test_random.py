@@ -10,8 +10,9 @@ from sim.model.receive.reasons import DROPS, SLOW
 from sim.model.receive.receiver import Receiver
 from sim.model.receive.terminate import Settings, Terminate
 from tests.support.frames import samples
+from tests.support.mutations import mutate
 from tests.support.networks import NETWORKS, TUNNELS
-from tests.support.receivers import KNOWN, account, far_end, refresh_ip, stt_packet
+from tests.support.receivers import KNOWN, account, far_end, stt_packet
 
 # One entry an encapsulation and IP version, NVGRE and GRE with a key apart; each is a vnet of its own.
 NAMES = (
@@ -29,30 +30,6 @@ NAMES = (
 ENTRIES: tuple[Terminate, ...] = tuple(
     far_end(TUNNELS[name], vnet=number, udp_checksum=None) for number, name in enumerate(NAMES)
 )
-
-
-def mutate(random: Random, packet: bytes) -> bytes:
-    """Some bits, bytes or words changed, mostly in the headers; cut, repeated, or with more behind."""
-    data = bytearray(packet)
-    for _ in range(random.choice((1, 1, 2, 4))):
-        at = random.randrange(min(len(data), random.choice((60, 120, 1500))))
-        match random.randrange(6):
-            case 0:
-                data[at] ^= 1 << random.randrange(8)
-            case 1:
-                data[at] = random.choice((0, 0xFF, random.randrange(256)))
-            case 2:
-                del data[max(at, 1) :]
-            case 3:
-                data[at:at] = random.randbytes(random.randrange(1, 9))
-            case 4:
-                data += random.randbytes(random.randrange(1, 30))
-            case _:
-                del data[at : at + random.randrange(1, 9)]
-        data = data or bytearray(1)
-    if len(data) > 33 and data[12:14] == b"\x08\x00" and 20 <= 4 * (data[14] & 15) <= len(data) - 14:
-        data = bytearray(refresh_ip(bytes(data))) if random.random() < 0.7 else data
-    return bytes(data)
 
 
 @pytest.mark.parametrize("seed", range(6))
