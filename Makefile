@@ -24,7 +24,7 @@ lint: $(VENV)/ready
 synth: $(VENV)/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m boards
 
-# Debian packages: a compiler for the simulation, perl for Verilator, tshark for the tests that ask it.
+# Debian packages: a compiler for the simulation, perl for Verilator, tshark and ip for the tests that ask them.
 system:
 	@tools/system-packages
 
