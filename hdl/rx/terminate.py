@@ -144,6 +144,6 @@ class Terminate(wiring.Component):
             response.vnet.eq(pipe.vnet),
             response.entry.eq(pipe.number),
             response.uniform.eq(pipe.entry.uniform),
-            response.nvgre.eq(pipe.entry.nvgre),
+            response.nvgre.eq(pipe.entry.nvgre & ~pipe.bare),  # a bare packet has read some row too
         ]
         return m

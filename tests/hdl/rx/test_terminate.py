@@ -123,6 +123,7 @@ def expect(rows: Rows, packet: dict[str, Any]) -> dict[str, int]:
     if kind == BARE:
         lane = packet["vid"] % 4
         row = rows(RxTable.UPLINK, packet["vid"] // 4)
+        found["nvgre"] = 0  # whatever entry was read for it
         if packet["tagged"] and row[f"valid{lane}"]:
             return {**found, "vnet": row[f"vnet{lane}"]}
         if settings["uplink_valid"]:
