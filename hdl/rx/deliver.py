@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.registers.receive import RxCounter, RxReason
 from hdl.rx.layouts import Delivery
+from hdl.rx.slots.clean import Clean
 
 
 class Deliver(wiring.Component):
@@ -92,8 +93,9 @@ class RxCounters(wiring.Component):
 
         index ── memory ── register ── + amount ── written back, and where they come close, kept for those behind
 
-    Ports: `counted`, `index`, `amount`; `packet`, `frame` count one each; `select`, `value`: the counter `select`, four
-    cycles later. Throughput: one count a cycle; one at a time, every fourth.
+    Ports: `ready`: it counts; 0 for 64 cycles after a reset, until all counters are 0; `counted`, `index`, `amount`;
+    `packet`, `frame` count one each; `select`, `value`: the counter `select`, four cycles later.
+    Throughput: one count a cycle; one at a time, every fourth.
 
     Parameters
     ----------
@@ -104,6 +106,7 @@ class RxCounters(wiring.Component):
         self.one_at_a_time = one_at_a_time
         super().__init__(
             {
+                "ready": Out(1),
                 "counted": In(1),
                 "index": In(6),
                 "amount": In(16),
@@ -141,12 +144,9 @@ class RxCounters(wiring.Component):
             for (valid, at, _), value in reversed(list(zip(behind, written, strict=True))):
                 with m.If(valid & (at == index)):
                     m.d.comb += newest.eq(value)
-        m.d.comb += [
-            write_port.en.eq(stages[3][0]),
-            write_port.addr.eq(stages[3][1]),
-            write_port.data.eq(total),
-            select_port.addr.eq(self.select),
-        ]
+        clean = Clean(m, 64)
+        clean.write(m, write_port, stages[3][0], stages[3][1], total)
+        m.d.comb += [self.ready.eq(clean.ready), select_port.addr.eq(self.select)]
         packets, frames, selected = Signal(32), Signal(32), Signal(6)
         m.d.sync += [
             packets.eq(packets + self.packet),

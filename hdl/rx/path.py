@@ -67,6 +67,10 @@ class RxPath(wiring.Component):
     Every packet that goes in comes out: `PACKETS_IN` = `PACKETS_DELIVERED` + `PACKETS_SLOW` + all reasons + `held`.
     A delivery leaves when all placements in front of it have been taken.
 
+    Reset: hold it for at least 64 cycles, so that pipelines without one run empty. Nothing of what was under way comes
+    out: packets and open frames are gone, their buffers are the host's again, and all counters begin at 0. Tables have
+    to be written anew: some of their rows stay, others do not. `i` waits for 64 cycles.
+
     Parameters
     ----------
     config : width and sizes
@@ -157,7 +161,13 @@ class RxPath(wiring.Component):
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
         m.d.sync += space.eq(
-            place.space & packets.space & reassemble.facts_space & chunks.space & turns.space & coalesce.row_space
+            place.space
+            & packets.space
+            & reassemble.facts_space
+            & chunks.space
+            & turns.space
+            & coalesce.row_space
+            & counters.ready
         )
         m.d.comb += [
             place.write.eq(taken),

@@ -134,7 +134,7 @@ class Coalesce(wiring.Component):
         slot = Signal(range(self.slots))
         take, scan = Signal(), Signal()
         m.d.comb += [
-            go.eq((pause == 0) & self.place_go & room & self.finder.ready),
+            go.eq((pause == 0) & self.place_go & room & self.finder.ready & self.decide.ready),
             scans.eq((self.open != 0) & (~self.packet.valid | (self.flush & ~scanned))),
             self.packet.ready.eq(go & ~scans),
             take.eq(go & ~scans & self.packet.valid),

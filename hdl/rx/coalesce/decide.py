@@ -11,6 +11,7 @@ from hdl.rx.coalesce.records import ENDING, FIRST, LATEST, RUN, TIME_BITS, event
 from hdl.rx.coalesce.rows import HeaderRows
 from hdl.rx.coalesce.words import WORDS, WordRows
 from hdl.rx.layouts import HANDLE_BITS, PlaceRecord
+from hdl.rx.slots.clean import Clean
 from hdl.stream.beat import delayed
 from hdl.stream.paced_pipe import PacedPipe
 
@@ -34,7 +35,8 @@ class Decide(wiring.Component):
 
     Where there is time for it, at a pace of 6, the rows of `latest` and `first` are read and written a word a cycle.
 
-    Ports: `valid` (at most every `pace` cycles), `event`; `soon`, at a pace of 6: `valid` and `event` come in the next
+    Ports: `ready`: `valid` may come; it is 0 for `slots` cycles after a reset, until no run of before is open;
+    `valid` (at most every `pace` cycles), `event`; `soon`, at a pace of 6: `valid` and `event` come in the next
     cycle, and the slot is right already; `differs` (see `HeaderRows`, whose walk ends with `valid`);
     `idle`; stream `buffer`; `place_valid`, `place`; `ending_valid`, `ending`: a run that the event has ended, `END`
     cycles after `valid`, and if what came of its packet is complete, `gap` cycles later that; `held`, `open`: packets
@@ -51,6 +53,7 @@ class Decide(wiring.Component):
         self.gap = pace // 2
         super().__init__(
             {
+                "ready": Out(1),
                 "valid": In(1),
                 "soon": In(1),
                 "event": In(event_layout(slots)),
@@ -246,11 +249,14 @@ class Decide(wiring.Component):
                 fresh.packets.eq(1),
                 fresh.handle.eq(p.fetched),
             ]
+        clean = Clean(m, self.slots)  # no run of before a reset is open
         m.d.comb += [
+            self.ready.eq(clean.ready),
             fresh.open.eq(Mux(p.goes_on | p.starts, ~p.closes, was.open & ~p.breaks)),
-            write.addr.eq(e.slot),
-            write.en.eq(p.valid & e.touch & changes),
+            write.addr.eq(Mux(clean.ready, e.slot, clean.row)),
+            write.en.eq(~clean.ready | (p.valid & e.touch & changes)),
             write.data.eq(fresh),
+            write.data.open.eq(fresh.open & clean.ready),
         ]
 
     def _place(self, m: Module, p: PacedPipe) -> None:

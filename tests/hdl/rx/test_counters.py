@@ -16,6 +16,8 @@ def test_counters(one_at_a_time):
     rng, dut, want = random.Random(SEED), RxCounters(one_at_a_time=one_at_a_time), [0] * 64
 
     async def drive(ctx):
+        while not ctx.get(dut.ready):
+            await ctx.tick()
         for _ in range(600):
             index = rng.choice([3, 3, 3, 7, rng.randrange(40)])
             amount, counted = rng.randrange(1 << 16), rng.random() < 0.7
