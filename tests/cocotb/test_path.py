@@ -9,18 +9,33 @@ from xml.etree import ElementTree
 import pytest
 from cocotb_tools.runner import get_runner
 
+from sim.card.tops import RECEIVE, TRANSMIT, Top
 from tests.cocotb.simulator import TOP, simulator
 from tests.path.conftest import CONFIGS
 
 CASES = ("encapsulations", "control", "updates")
+RECEIVE_CASES = ("receive_control", "receive_updates")
 WIDTHS = (pytest.param(8), pytest.param(64), *(pytest.param(width, marks=pytest.mark.full) for width in (16, 32)))
+RECEIVE_WIDTHS = (pytest.param(8), *(pytest.param(width, marks=pytest.mark.full) for width in (16, 32, 64)))
 
 
 @pytest.mark.parametrize("width", WIDTHS)  # varies fastest: two workers build two widths at once
 @pytest.mark.parametrize("cases", CASES)
 def test_path(width: int, cases: str, tmp_path: Path) -> None:
     """All cases of a module pass. COCOTB_TEST_FILTER, a regular expression, picks some of them."""
-    folder, log, results = simulator(CONFIGS[width]), tmp_path / "log", tmp_path / "results.xml"
+    simulate(TRANSMIT, cases, width, tmp_path, f"test_path[{cases}-{width}]")
+
+
+@pytest.mark.parametrize("width", RECEIVE_WIDTHS)
+@pytest.mark.parametrize("cases", RECEIVE_CASES)
+def test_receive_path(width: int, cases: str, tmp_path: Path) -> None:
+    """The same for the receive path."""
+    simulate(RECEIVE, cases, width, tmp_path, f"test_receive_path[{cases}-{width}]")
+
+
+def simulate(top: Top, cases: str, width: int, tmp_path: Path, test: str) -> None:
+    """Run a module of cases; fail with what failed, and how to repeat it."""
+    folder, log, results = simulator(CONFIGS[width], top), tmp_path / "log", tmp_path / "results.xml"
     with suppress(SystemExit, RuntimeError):  # what failed is in the results
         get_runner("verilator").test(
             test_module=f"tests.cocotb.{cases}",
@@ -32,7 +47,7 @@ def test_path(width: int, cases: str, tmp_path: Path) -> None:
             log_file=log,
             extra_env={"TUNNELNIC_WIDTH": str(width)},
         )
-    said = failures(results, f"tests/cocotb/test_path.py::test_path[{cases}-{width}]")
+    said = failures(results, f"tests/cocotb/test_path.py::{test}")
     if said is None:
         pytest.fail(f"the simulator died:\n{log.read_text()[-4000:]}", pytrace=False)
     if said:
