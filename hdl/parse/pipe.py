@@ -9,7 +9,7 @@ from hdl.stream.beat import words
 from hdl.stream.delays import Delays
 from hdl.stream.paced_pipe import Holds
 
-MOST_REGISTERS = 7  # of a delay where most values are held: what is left is short, and its RAM would be larger
+MOST_REGISTERS = 13  # of a delay where most values are held: what is left is short, and its RAM would be larger
 
 
 class BeatPipe:

@@ -39,9 +39,6 @@ from hdl.stream.ring import FIFO_DEPTH
 from hdl.stream.small_fifo import SmallFifo
 from hdl.table.writer import TableWriter, table_port
 
-CHUNKS = {8: 16, 16: 32, 32: 32, 64: 64}
-"""Chunks that may wait, by bytes a beat: as many as come out of a parser that is told to stop, and some more."""
-
 
 class RxPath(wiring.Component):
     """Packets off the wire in, frames in host memory out.
@@ -109,9 +106,10 @@ class RxPath(wiring.Component):
         to_inner = outer.latency + strip.latency
         parsers = to_inner + inner.latency
         answered = max(outer.request_latency + terminate.vnet_latency, to_inner + 1) + find.latency
-        if answered + 2 > parsers - 1:
+        if answered + 2 > parsers - 1 or outer.facts_latency + 5 > parsers - 1:
             raise ValueError(
-                f"tables answer {answered} cycles behind a packet's end, its facts come {parsers - 1} behind"
+                f"behind a packet's end tables answer in cycle {answered}, the outer parser in {outer.facts_latency}: "
+                f"too late for the inner facts in {parsers - 1}"
             )
         margin = parsers + 10
         packets_under_way = -(-margin // PACE[width]) + 1
@@ -126,15 +124,16 @@ class RxPath(wiring.Component):
         m.submodules.place = place = Place(config, margin=8)
 
         # -- queues
-        m.submodules.outers = outers = QuickFifo(shape=OuterFacts, depth=FIFO_DEPTH[width], margin=1)
+        # each of these is emptied by the inner facts of its packet, which come later than all of them
+        m.submodules.outers = outers = Fifo(shape=OuterFacts, depth=depth, margin=1)
         m.submodules.terminations = terminations = QuickFifo(shape=Termination, depth=FIFO_DEPTH[width], margin=1)
         m.submodules.destinations = destinations = QuickFifo(shape=Destination, depth=FIFO_DEPTH[width], margin=1)
         m.submodules.packets = packets = record_fifo(
             width, shape=RxPacket, depth=depth, margin=packets_under_way, paced=True
         )
-        m.submodules.chunks = chunks = QuickFifo(
+        m.submodules.chunks = chunks = ThroughFifo(
             shape=SttChunk,
-            depth=CHUNKS[width],
+            depth=depth,
             margin=-(-outer.facts_latency // min(PACE[width], chunk_rows(width)[1])) + 3,
         )
         m.submodules.turns = turns = Fifo(shape=1, depth=depth, margin=margin)
