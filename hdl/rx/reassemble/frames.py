@@ -293,6 +293,8 @@ class Frames(wiring.Component):
         with m.Elif(fresh & ~has_buffer):
             m.d.comb += self.refusal.eq(Refusal.BUFFER)
         good, taken, whole = Signal(), Signal(), Signal()
+        # as `taken & fresh & ~whole`, but without what the list of holes has to say, which comes late
+        insert = good & fresh & has_buffer & holes.partial
         m.d.comb += [
             accept.eq(~fragment.barred & (self.refusal == Refusal.NONE)),
             good.eq(decided & ~sweeping & event.last & ~fragment.barred & ~event.bad),
@@ -309,7 +311,7 @@ class Frames(wiring.Component):
             self.is_zero.eq(is_zero),
             self.slot.eq(Mux(slots.any, slots.slot, slots.victim)),
             self.expired.eq(decided & sweeping & slots.any & too_old),
-            self.evicted.eq(taken & fresh & ~whole & (slots.any | ~slots.vacant)),
+            self.evicted.eq(insert & (slots.any | ~slots.vacant)),
             self.record.handle.eq(Mux(fresh, self.buffer, lasting.handle)),
             self.record.total.eq(fragment.total),
         ]
@@ -339,14 +341,13 @@ class Frames(wiring.Component):
             first.handle.eq(self.buffer),
             first.opened.eq(self.now),
         ]
-        insert = taken & fresh & ~whole
         keep = taken & ~whole
         for rows, enable, row in ((lasting_rows, insert, first), (passing_rows, keep, new)):
             m.d.comb += [rows.write.eq(enable), rows.write_slot.eq(self.slot), rows.data.eq(row)]
         m.d.comb += [
             holes.write.eq(keep),
             holes.write_slot.eq(self.slot),
-            slots.mark.eq(good & hit),
+            slots.mark.eq((good & hit) | self.expired),
             slots.free.eq((taken & hit & whole) | self.expired),
             slots.insert.eq(insert),
             slots.turn.eq(decided & sweeping),

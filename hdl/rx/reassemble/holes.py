@@ -35,8 +35,8 @@ class Holes(wiring.Component):
     the whole frame; `collect`: there is a row behind joint 4; `clear`: forget those collected.
     Of part 6, when the list's last row is behind joint 4, or was: `inside` (the fragment lies in a hole), `touches`
     (some of its bytes are missing), `splits` (it leaves two holes), `closes` (nothing is missing any more), `full` (as
-    many holes as there can be), `left_over` (the list's length behind it). `write`: take it, in the list of
-    `write_slot`.
+    many holes as there can be), `left_over` (the list's length behind it). Of a new frame `partial` says sooner that
+    something will be missing. `write`: take it, in the list of `write_slot`.
 
     Parameters
     ----------
@@ -68,6 +68,7 @@ class Holes(wiring.Component):
                 "touches": Out(1),
                 "splits": Out(1),
                 "closes": Out(1),
+                "partial": Out(1),
                 "full": Out(1),
                 "left_over": Out(self.place),
                 "write": In(1),
@@ -136,6 +137,7 @@ class Holes(wiring.Component):
         # (kept together, these are a few gates; taken apart, many)
         now, up = Signal(self.place, attrs={"keep": 1}), Signal(self.place, attrs={"keep": 1})
         m.d.comb += [
+            self.partial.eq(late | early),
             is_left.eq(Mux(self.fresh, late, one_left)),
             is_right.eq(Mux(self.fresh, early, one_right)),
             now.eq(Mux(self.fresh, self._count(1), length)),

@@ -95,10 +95,11 @@ class SlotFacts(wiring.Component):
         m.d.comb += self.busy.eq(goes & (number != words - 1))
         with m.If(self.open):
             m.d.sync += slot.eq(self.opened_slot)
-        with m.If(self.keep):
-            m.d.sync += [goes.eq(1), number.eq(0), slot.eq(self.kept_slot)]
+        m.d.sync += goes.eq(self.keep | self.busy)
+        with m.If(self.load):  # `keep` comes late
+            m.d.sync += [number.eq(0), slot.eq(self.kept_slot)]
         with m.Elif(goes):
-            m.d.sync += [goes.eq(self.busy), number.eq(number + 1)]
+            m.d.sync += number.eq(number + 1)
         m.d.comb += [
             write.en.eq(opens | goes),
             write.addr.eq(Cat(Mux(opens, 0, number), slot)),

@@ -50,7 +50,7 @@ class SecondChance(wiring.Component):
     the next one), `quota`, `kind` (the class), which stand still until the end. Either `tag`, which also stands still,
     and `found` (of cycle 5): it is in a slot; or `known` and `slot` (of cycle 5): the owner has found it. `number` (of
     cycle 6): the slot that it has, or else that makes room for it; `vacant`: no other has to go. In cycle 6 or later
-    `mark` it, `free` it, or `insert` (if the slot was found it only loses its mark).
+    `mark` it, `free` it (with `mark`), or `insert` (if the slot was found it only loses its mark).
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ class SecondChance(wiring.Component):
         clean.write(
             m,
             marks_ram.write_port(),
-            (scan & ~first) | (step == 5) | ((step == 6) & ~found) | self.mark | self.free | (self.insert & found),
+            (scan & ~first) | (step == 5) | ((step == 6) & ~found) | self.mark | (self.insert & found),
             Cat(here, half ^ ~known),
             (marked & ~((same | wide(everyone)) & front) & ~hot) | (hot & wide(self.mark & ~self.free)),
         )
