@@ -157,6 +157,7 @@ class InnerFacts(data.Struct):
     runt: 1  # shorter than an Ethernet header
     tags: 2
     dst_mac: 48  # first byte most significant
+    link: 16  # digest of the source MAC and the tags
     l3: 4  # word at which the network header begins
     l4: HEADER_WORD_BITS  # word at which the transport header begins
     header_words: HEADER_WORD_BITS  # words of headers

@@ -128,9 +128,7 @@ class RxPath(wiring.Component):
         m.submodules.outers = outers = Fifo(shape=OuterFacts, depth=depth, margin=1)
         m.submodules.terminations = terminations = QuickFifo(shape=Termination, depth=FIFO_DEPTH[width], margin=1)
         m.submodules.destinations = destinations = QuickFifo(shape=Destination, depth=FIFO_DEPTH[width], margin=1)
-        m.submodules.packets = packets = record_fifo(
-            width, shape=RxPacket, depth=depth, margin=packets_under_way, paced=True
-        )
+        m.submodules.packets = packets = record_fifo(width, shape=RxPacket, depth=depth, margin=packets_under_way)
         m.submodules.chunks = chunks = ThroughFifo(
             shape=SttChunk,
             depth=depth,

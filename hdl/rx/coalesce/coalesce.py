@@ -324,7 +324,7 @@ class Coalesce(wiring.Component):
 
 
 def _tag(k):
-    """What tells flows apart: connection, tunnel, vnet, receiver; nothing that may change within a flow."""
+    """What tells flows apart: connection, tunnel, vnet, Ethernet header; nothing that may change within a flow."""
     mac = k.inner.dst_mac
-    spread = Cat(mac[32:48], k.inner.pseudo)
+    spread = Cat(mac[32:48] ^ k.inner.link, k.inner.pseudo)
     return k.inner.hash ^ k.origin ^ mac[:32] ^ spread ^ Cat(C(0, 22), k.vnet, C(0, 32 - 22 - VNET_BITS))

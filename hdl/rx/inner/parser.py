@@ -1,9 +1,10 @@
 """The inner parser: a frame's beats in, one record of facts a packet and its header rows out."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.net.sum16 import gate
 from hdl.net.toeplitz import toeplitz
 from hdl.parse.ethernet import ethernet
 from hdl.parse.extension import candidates
@@ -94,9 +95,10 @@ class InnerParse(wiring.Component):
         self._address(facts.fork(1))
         ethernet(pipe)
         candidates(pipe.fork())
-        head = pipe.fork()
+        head, link = pipe.fork(), pipe.fork()
         network(pipe)
         _network_words(head)
+        _link(link)
         # not before they are needed: up to there a frame's data waits in one RAM
         summed = pipe.fork(pipe.stage + max(2 * EXTENSIONS + 3 - network_stages(self.width), 0))
         network_sums(summed)
@@ -133,6 +135,7 @@ class InnerParse(wiring.Component):
             "runt": pipe.runt,
             "tags": Cat(pipe.place[1], pipe.place[2]),
             "dst_mac": pipe.dst_mac,
+            "link": pipe.link,
             "l3": Cat(Const(1, 1), pipe.start - 1)[:4],
             "l4": Cat(Const(1, 1), pipe.before_at),
             "header_words": Cat(Const(1, 1), pipe.final_pair),
@@ -188,6 +191,30 @@ def _what_came(pipe: BeatPipe) -> None:
     words = pipe.words()
     pipe.put(here=here, ends=pipe.last & ~pipe.meta.void)
     pipe.keep(pipe.first, early_mac=Cat(words[2], words[1], words[0]))  # for the tables: long before the facts
+
+
+def _link(pipe: BeatPipe) -> None:
+    """A digest of what else than the destination the Ethernet header says: source and tags. Begins behind `ethernet`.
+
+    ::
+
+        word  3 . 5 . 7 . 9 .        3 ^ 4 ^ 5 ^ 6, ^ 7 with a tag, ^ 9 with two
+              │ of  │ T │ T │        (6 is the type, or the outer tag's)
+    """
+    words = pipe.words()
+    beats: dict[int, Value] = {}
+    for word in (3, 4, 5, 6):
+        beat, lane = divmod(word, pipe.lanes)
+        beats[beat] = beats[beat] ^ words[lane] if beat in beats else words[lane]
+    parts = [(f"link_{beat}", beat, value) for beat, value in beats.items()]
+    parts += [(name, word // pipe.lanes, words[word % pipe.lanes]) for name, word in (("tci_7", 7), ("tci_9", 9))]
+    for name, beat, value in parts:
+        pipe.keep(pipe.beat_is[beat], **{name: value})
+    pipe.step()
+    link = gate(~pipe.place[0], pipe.tci_7) ^ gate(pipe.place[2], pipe.tci_9.rotate_left(8))
+    for beat in beats:
+        link ^= getattr(pipe, f"link_{beat}")
+    pipe.put(link=link)
 
 
 def _network_words(pipe: BeatPipe) -> None:

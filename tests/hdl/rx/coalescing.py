@@ -91,6 +91,7 @@ class Given:
         facts |= {
             "tags": headers.tags,
             "dst_mac": int.from_bytes(frame[:6], "big"),
+            "link": link(frame, headers.tags),
             "l3": l3 // 2,
             "l4": min(l4 // 2, 256),
             "header_words": min(headers.header_length // 2, 256),
@@ -161,7 +162,15 @@ class Given:
     @property
     def tag(self) -> object:
         """Who the slots take it for; two flows with one hash are one."""
-        return self.flow_hash, self.vnet, self.tunnel, self.frame[:6], b"".join(parse(self.frame).addresses)
+        headers = parse(self.frame)
+        return self.flow_hash, self.vnet, self.tunnel, self.frame[: headers.l3], b"".join(headers.addresses)
+
+
+def link(frame: bytes, tags: int) -> int:
+    """The digest of an Ethernet header's source, outermost type, and TCIs; the inner TCI with its bytes swapped."""
+    digest = word(frame, 6) ^ word(frame, 8) ^ word(frame, 10) ^ word(frame, 12)
+    digest ^= word(frame, 14) if tags else 0
+    return digest ^ (int.from_bytes(frame[18:20], "little") if tags == 2 else 0)
 
 
 def rows_of(given: Given, width: int, lane: int) -> int:

@@ -317,7 +317,8 @@ class Flow:
         elif chance < 0.06:
             frame += bytes(3)
         elif chance < 0.07:
-            frame = bytes([frame[0] ^ 2]) + frame[1:]  # to someone else
+            at = random.choice((0, 11))
+            frame = frame[:at] + bytes([frame[at] ^ 2]) + frame[at + 1 :]  # to or from someone else
         options = int(random.random() < 0.02)
         tos = self.tos
         if parse(frame).ip_version and random.random() < 0.02:

@@ -18,9 +18,10 @@ from sim.model.coalesce.rules import common
 from sim.model.parse import ETHERNET, TCP, UDP, Headers, parse, word
 from sim.model.receive import verify
 from sim.model.segment import finish, finish_partial, pseudo_header
-from tests.model.receive.test_random import mutate
+from tests.hdl.rx.coalescing import link
 from tests.support import frames
 from tests.support.frames import Draw
+from tests.support.mutations import mutate
 
 SEED = int(os.environ.get("SEED", "1"))
 PACKETS = int(os.environ.get("PACKETS", "50"))
@@ -214,7 +215,7 @@ def expect(packet: Packet) -> dict:
     if len(packet.came) >= 6:
         expected["dst_mac"] = int.from_bytes(frame[:6], "big")
     if whole or has_ip:
-        expected |= {"tags": headers.tags, "l3": l3 // 2}
+        expected |= {"tags": headers.tags, "l3": l3 // 2, "link": link(frame, headers.tags)}
     if whole:
         expected |= {"l4": l4 // 2, "header_words": headers.header_length // 2}
     if has_ip:
