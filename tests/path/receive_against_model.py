@@ -1,10 +1,9 @@
 """Packets through the compiled receive path and through the model: deliveries and counters must be the same."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
-from unittest.mock import patch
 
 import driver.receive
 from driver import receive as driver_receive
@@ -12,9 +11,7 @@ from hdl.registers.receive import ChecksumStatus, RxCounter, RxReason
 from sim.card.deliveries import Delivery as CardDelivery
 from sim.card.deliveries import ReceiveResult
 from sim.card.receive import VirtualReceiver
-from sim.model.coalesce import coalescer, rules
-from sim.model.coalesce.packet import Arrival
-from sim.model.parse import Headers, parse
+from sim.model.parse import parse
 from sim.model.receive.card import ReceiveCard, ReceiveSettings
 from sim.model.receive.delivery import Delivery
 
@@ -157,25 +154,12 @@ def difference(got: Sequence[Facts], want: Sequence[Delivery]) -> str:
     return ""
 
 
-def shared(arrival: Arrival, headers: Headers) -> Hashable | None:
-    """What the card finds a TCP flow's context by: not by the source address and the tags.
-
-    Flows that differ in these alone share a context, where each ends the other's frame: they are never mixed.
-    """
-    key = rules.flow(arrival, headers)
-    if not isinstance(key, tuple):
-        return key
-    vnet, tunnel, ethernet, *connection = key
-    return vnet, tunnel, ethernet[:6], *connection
-
-
 def expect(settings: ReceiveSettings, packets: Sequence[bytes], contexts: int) -> tuple[list[Delivery], ReceiveCard]:
     """What the model makes of packets on a card with so many contexts of each kind, and the model behind them."""
     limits = replace(settings.coalesce, contexts=contexts, vnet_contexts=contexts)
     terminate = replace(settings.terminate, contexts=contexts)
     model = ReceiveCard(replace(settings, terminate=terminate, coalesce=limits))
-    with patch.object(coalescer, "flow", shared):
-        want = [delivery for packet in packets for delivery in model.receive(packet)] + model.flush()
+    want = [delivery for packet in packets for delivery in model.receive(packet)] + model.flush()
     return want, model
 
 
