@@ -111,7 +111,9 @@ class Card:
                 since_place = 0 if go_place else since_place + placed
                 since_completion = 0 if go_completion else since_completion + completed
                 assert since_place < PLACE_MARGIN - 4 and since_completion < COMPLETION_MARGIN - 4
-                quiet = 0 if placed or completed or len(self.taken) < len(items) else quiet + 1
+                # once time has jumped, every slot has its turn, whatever comes of the others
+                quiet = min(quiet, 0) if placed or completed or len(self.taken) < len(items) else quiet
+                quiet += 1
                 self.cycle += 1
                 assert self.cycle < 200_000
             self.held, self.open = ctx.get(dut.held), ctx.get(dut.open)
