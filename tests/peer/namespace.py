@@ -73,7 +73,10 @@ class Answer:
 def run(job: Job) -> Answer:
     """Do a job in a namespace of its own. Raises RuntimeError with what went wrong there."""
     done = subprocess.run(
-        ["unshare", "--net", sys.executable, "-m", __name__], input=pickle.dumps(job), capture_output=True, check=False
+        ["unshare", "--net", sys.executable, "-c", f"import {__name__} as it; it.main()"],
+        input=pickle.dumps(job),
+        capture_output=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(done.stderr.decode()[-2000:])
@@ -230,7 +233,3 @@ def stream(job: Job) -> Answer:
 def main() -> None:
     job: Job = pickle.loads(sys.stdin.buffer.read())
     sys.stdout.buffer.write(pickle.dumps((stream if job.writes else frames)(job)))
-
-
-if __name__ == "__main__":
-    main()
