@@ -27,7 +27,6 @@ def test_one_flow(name: str, link: Link) -> None:
     assert row["packets_per_completion"] >= benchmark.MERGED[1]
 
 
-@pytest.mark.xfail(strict=True, reason="the path takes 85 to 92 cycles from an STT frame's last byte to its delivery")
 def test_an_stt_frame_is_complete_at_once(link: Link) -> None:
     assert article.one_flow("stt frame ipv4", 24)(link)["completion_cycles_max"] <= benchmark.STT_COMPLETION
 
