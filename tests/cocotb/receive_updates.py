@@ -36,7 +36,7 @@ from tests.cocotb.pauses import in_bursts
 from tests.cocotb.receive_bench import ReceiveBench
 from tests.path.receive_against_model import SHORTEST, for_driver, of_card, of_model
 from tests.support.frames import udp_frame
-from tests.support.networks import TUNNELS, network
+from tests.support.networks import TUNNELS, VNI, network
 from tests.support.receivers import far_end
 
 PACKETS = 260
@@ -113,8 +113,8 @@ def everything() -> dict[str, Changing]:
         return Changing(frame, tunnel, (base, new), difference(base, new))
 
     def keyless() -> Changing:
-        """With the row of the second entry's key wiped: the slow path has its packets."""
-        new = entries_with(base, entries[:1])
+        """With the row of the second entry's key wiped: its address is still ours, so the slow path has its packets."""
+        new = entries_with(base, [entries[0], replace(entries[1], key=VNI ^ 1)])
         (row,) = [
             write
             for (table, _), write in rows_of(base).items()

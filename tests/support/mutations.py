@@ -161,11 +161,17 @@ def ip_options(random: Random, packet: bytes) -> bytes:
     found = layers(packet)
     if found is None or packet[found[0] - 2] != 0x08 or found[1] - found[0] != SHORTEST_IP4:
         return mutate(random, packet)
-    l3, l4, _ = found
     words = random.randint(1, 10)
     added = random.randbytes(4 * words) if random.random() < 0.8 else b""
-    changed = packet[:l3] + bytes([0x45 + words]) + packet[l3 + 1 : l4] + added + packet[l4:]
-    return random.choice((made_right, summed))(changed)
+    return random.choice((made_right, summed))(with_ip_options(packet, words, added))
+
+
+def with_ip_options(packet: bytes, words: int, options: bytes) -> bytes:
+    """An outer IPv4 header without options given some, and a length of so many words more."""
+    found = layers(packet)
+    assert found is not None
+    l3, l4, _ = found
+    return packet[:l3] + bytes([0x45 + words]) + packet[l3 + 1 : l4] + options + packet[l4:]
 
 
 def fragment(random: Random, packet: bytes) -> bytes:

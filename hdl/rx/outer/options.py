@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import xor
 
-from amaranth import Cat, Mux, Signal
+from amaranth import Cat, Mux, Signal, Value
 
 from hdl.parse.pipe import BeatPipe
 from hdl.registers.rx_tables import OPTION_FIELDS, OPTIONS
@@ -11,6 +11,7 @@ from hdl.rx.outer.match import Match, match_write
 
 OPTION_WRITE = match_write(OPTION_FIELDS)
 TURN = 5  # bits that the digest turns with each pair
+DIGEST_BITS = 32
 
 
 def options(pipe: BeatPipe, write) -> None:
@@ -21,7 +22,8 @@ def options(pipe: BeatPipe, write) -> None:
         pair   at + 4          │ ...        │ body
               │ class │ C type │ len │ data │ class ...        left: pairs until the next option begins
 
-    Gives `option_left` (0 at the packet's end, or they do not add up), `critical` (one that nobody knows) and `digest`.
+    Gives `option_left` (0 at the packet's end, or they do not add up), `critical` (one that nobody knows) and `digest`,
+    which is yet to be turned by `straight`.
     At 64 bytes a beat the walk takes sixteen small steps in one cycle.
     """
     m, bits = pipe.m, pipe.pair_bits
@@ -50,7 +52,7 @@ def options(pipe: BeatPipe, write) -> None:
     pipe.step()
 
     inside = pipe.in_options
-    left_state, alien_state, digest_state = Signal(5), Signal(), Signal(32)  # zero in front of a packet
+    left_state, alien_state, digest_state = Signal(5), Signal(), Signal(DIGEST_BITS)  # zero in front of a packet
     left, alien = left_state, alien_state
     for n in range(pipe.pairs):
         left_next, alien_next = Signal(5, name=f"left_{n + 1}"), Signal(name=f"alien_{n + 1}")
@@ -60,8 +62,8 @@ def options(pipe: BeatPipe, write) -> None:
             left_next.eq(Mux(inside[n], Mux(left == 0, getattr(pipe, f"option_size_{n}"), left - 1), left)),
         ]
         left, alien = left_next, alien_next
-    turned = reduce(xor, [getattr(pipe, f"option_{n}").rotate_left(TURN * n % 32) for n in range(pipe.pairs)])
-    digest = Mux(inside.any(), digest_state.rotate_left(TURN * pipe.pairs % 32), digest_state) ^ turned
+    turned = reduce(xor, [_turn(getattr(pipe, f"option_{n}"), pipe.pairs - 1 - n) for n in range(pipe.pairs)])
+    digest = Mux(inside.any(), _turn(digest_state, pipe.pairs), digest_state) ^ turned
     with m.If(pipe.valid):
         m.d.sync += [
             left_state.eq(Mux(pipe.last, 0, left)),
@@ -70,3 +72,17 @@ def options(pipe: BeatPipe, write) -> None:
         ]
     pipe.put(option_left=left, critical=alien, digest=digest)
     pipe.step()
+
+
+def straight(pipe: BeatPipe) -> Value:
+    """The digest as if the options' last pair were the last of its beat: wherever they stand, they come to the same."""
+    digest = pipe.digest
+    behind = Signal(max(pipe.pair_bits, 1))  # pairs in the last beat that are none
+    pipe.m.d.comb += behind.eq(-pipe.body[: pipe.pair_bits])
+    for bit in range(pipe.pair_bits):
+        digest = Mux(behind[bit], _turn(digest, -(1 << bit)), digest)
+    return digest
+
+
+def _turn(value: Value, pairs: int) -> Value:
+    return value.rotate_left(TURN * pairs % DIGEST_BITS)

@@ -12,7 +12,7 @@ from hdl.registers.receive import Encapsulation, RxReason
 from hdl.rx.layouts import LENGTH_BITS, LONGEST, OuterFacts, Request, SttChunk, rx_beat
 from hdl.rx.outer.chunks import chunk_marks, chunks_near, leave_chunks
 from hdl.rx.outer.network import FOLD_WRITE, LOCAL_WRITE, local, network
-from hdl.rx.outer.options import OPTION_WRITE, options
+from hdl.rx.outer.options import OPTION_WRITE, options, straight
 from hdl.rx.outer.sums import masks, sums
 from hdl.rx.outer.tunnel import (
     ACK,
@@ -336,6 +336,7 @@ class OuterParse(wiring.Component):
                 Mux(pipe.past_packet, RxReason.OUTER_LENGTH, Mux(pipe.l4_good, 0, RxReason.STT_CHECKSUM)),
             )[:6],
             kind=kind(pipe),
+            options=Mux(pipe.is_geneve, straight(pipe) ^ pipe.h_2[24:30], 0),
         )
         pipe.step()
 
@@ -354,7 +355,7 @@ class OuterParse(wiring.Component):
             "chunked": pipe.chunked,
             "inner_length": Mux(framed & pipe.tunnelled, pipe.length, pipe.total),
             "origin": pipe.source_0 ^ pipe.source_1 ^ pipe.source_2 ^ pipe.source_3,
-            "options": Mux(pipe.is_geneve, pipe.digest ^ pipe.h_2[24:30], 0),
+            "options": pipe.options,
             "tos": pipe.tos,
             "zero": pipe.stt_zero,
         }

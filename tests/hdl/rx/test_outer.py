@@ -1,6 +1,8 @@
 """The outer parser against the reference model: reasons, where the inner frame lies, chunks that tell the same."""
 
 import os
+from collections import defaultdict
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -19,9 +21,9 @@ from sim.model.receive.outer import read
 from sim.model.receive.reasons import Dropped, SlowPath
 from sim.model.receive.receiver import Receiver, tunnelled
 from sim.model.receive.terminate import Settings
-from tests.support.frames import samples
-from tests.support.mutations import mutate
-from tests.support.networks import MIXED, MIXED_TUNNELS, TUNNELS
+from tests.support.frames import samples, udp_frame
+from tests.support.mutations import made_right, mutate, with_ip_options
+from tests.support.networks import MIXED, MIXED_TUNNELS, OPTIONS, TUNNELS, network
 from tests.support.receivers import KNOWN, far_end
 
 SEED = int(os.environ.get("SEED", "1"))
@@ -49,7 +51,25 @@ def packets(rng, count):
                 made.append(packet[: rng.randint(1, 80)])
         if len(made) >= count:
             break
-    return [packet[:9300] if packet else b"\0" for packet in made]
+    return [packet[:9300] if packet else b"\0" for packet in [*made, *moved()]]
+
+
+def moved():
+    """Geneve's options at every place that the outer header's own options can move them to."""
+    frame, made = udp_frame(4, b"moved"), []
+    for options in (OPTIONS, OPTIONS[16:] + OPTIONS[:16]):  # the second of its two first
+        (packet,) = Card(network(replace(TUNNELS["geneve-v4-options"], options=options))).transmit(frame)
+        made += [made_right(with_ip_options(packet, words, b"\1" * 4 * words)) for words in range(11)]
+    return made
+
+
+def option_digests(sent, facts):
+    """By Geneve's options, as bytes: what the parser tells them apart by."""
+    found = defaultdict(set)
+    for packet, fact in zip(sent, facts, strict=True):
+        if fact.tunnelled and not fact.reason and tunnelled(outer := read(packet)) == ("geneve",):
+            found[decapsulate.geneve(outer).options].add(fact.options)
+    return found
 
 
 def expected(packet):
@@ -174,6 +194,9 @@ def test_outer(width):
     simulator.run()
 
     assert len(facts) == len(order) == len(requests) == len(sent), again
+    digests = option_digests(sent, facts)
+    assert all(len(found) == 1 for found in digests.values()), f"{digests}: the same options differ. {again}"
+    assert len(set.union(*digests.values())) == len(digests) > 1, f"{digests}: different options do not. {again}"
     row, beat = 0, 0
     for number, (packet, fact) in enumerate(zip(sent, facts, strict=True)):
         where = f"packet {number}: {packet[:150].hex()} ({len(packet)} bytes). {again}"
