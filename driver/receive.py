@@ -135,7 +135,9 @@ class Receive:
     `uplink` maps the VLAN ID of an untunnelled frame's outermost tag to a vnet; None stands for untagged frames and for
     IDs without an entry. `slow_path` is the vport that takes what is not terminated; without one it is dropped.
     `unknown` says for a vnet what becomes of unicast to nobody, "drop" where it says nothing. `options`: (class, type)
-    of the critical Geneve options that are let in.
+    of the critical Geneve options that are let in. `vnet_contexts`: frames of one vnet that may be merged at once;
+    `class_contexts`: STT frames of one class of outer sources that may be open; each has a host buffer of 64 KB. None:
+    as many as the card has, of the latter three quarters.
     """
 
     terminate: Sequence[Terminate] = ()
@@ -144,9 +146,15 @@ class Receive:
     slow_path: int | None = None
     unknown: Mapping[int, Unknown] = field(default_factory=dict)
     options: Sequence[tuple[int, int]] = ()
+    vnet_contexts: int | None = None
+    class_contexts: int | None = None
 
     def __post_init__(self) -> None:
         self.check_terminate()
+        for name in ("vnet_contexts", "class_contexts"):
+            contexts = getattr(self, name)
+            if contexts is not None and not 0 < contexts < 1 << rx_tables.CONTEXT_BITS:
+                raise ValueError(f"{name} is {contexts}; it must be 1 to {(1 << rx_tables.CONTEXT_BITS) - 1}")
         for number in (*self.vports, *(() if self.slow_path is None else (self.slow_path,))):
             if number < 0:
                 raise ValueError(f"vport is {number}; it must not be negative")
@@ -337,6 +345,8 @@ def settings_row(receive: Receive) -> int:
             "slow_valid": receive.slow_path is not None,
             "slow_vport": receive.slow_path or 0,
             "drop_bad_checksum": bitmap(n for n, vport in receive.vports.items() if vport.drop_bad_checksum),
+            "vnet_contexts": receive.vnet_contexts or 0,
+            "class_contexts": receive.class_contexts or 0,
         },
     )
 

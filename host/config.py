@@ -5,6 +5,7 @@ Every error is one line that names the file, the line where it is known, the tab
 
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -35,6 +36,7 @@ KEY_NAMES = {
     "stt": "a context ID",
 }
 LARGEST_MTU = 9216
+MOST_CONTEXTS = max(limits.contexts for limits in PRESETS.values())
 SMALLEST_MTU = {4: 576, 6: 1280}  # RFC 791, RFC 8200
 SMALLEST_STT_FRAME_MTU = 640  # every fragment but the last must carry more than the inner headers
 
@@ -61,6 +63,17 @@ class Uplink(Table):
     vlans: list[Vlan] = Field(default=[])
     slow_path: Name | None = None
     geneve_options: list[KnownOption] = Field(default=[], max_length=model.MOST_OPTIONS)
+
+
+class Receive(Table):
+    """How many frames may be open at once, each in a host buffer of 64 KB; None: as many as the card can have.
+
+    `vnet_contexts`: of one vnet, being merged; `class_contexts`: STT frames of one class of outer sources (None: three
+    quarters).
+    """
+
+    vnet_contexts: int | None = Field(default=None, ge=1, le=MOST_CONTEXTS)
+    class_contexts: int | None = Field(default=None, ge=1, le=MOST_CONTEXTS)
 
 
 class Vnet(Table):
@@ -201,6 +214,7 @@ class Config(Table):
     """A whole file, checked; vnets, vports and tunnels are numbered in the order in which they stand there."""
 
     uplink: Uplink
+    receive: Receive = Receive()
     vnet: list[Vnet] = Field(min_length=1, max_length=tables.VNETS)
     vport: list[Vport] = Field(min_length=1, max_length=tables.VPORTS)
     tunnel: list[Tunnel] = Field(default=[], max_length=tables.TUNNELS)
@@ -382,10 +396,10 @@ class Config(Table):
             return [tunnel.name for tunnel in self.tunnel].index(name)
         return ToVport(self.vport_index(name)) if kind == "vport" else kind
 
-    def driver_receive(self) -> driver.receive.Receive:
-        """What the driver writes into a card's receive tables."""
+    def driver_receive(self, preset: str = "10g") -> driver.receive.Receive:
+        """What the driver writes into the receive tables of a card with that preset."""
         vnets = [vnet.name for vnet in self.vnet]
-        settings = self.receive_settings()
+        settings = self.receive_settings(preset)
         return driver.receive.Receive(
             terminate=[
                 driver.receive.Terminate(**{**dict(entry), "vnet": vnets.index(entry.vnet)}) for entry in self.terminate
@@ -405,6 +419,8 @@ class Config(Table):
             slow_path=settings.steer.slow_path,
             unknown={index: UNKNOWN[vnet.unknown_unicast] for index, vnet in enumerate(self.vnet)},
             options=self.uplink.geneve_options,
+            vnet_contexts=self.receive.vnet_contexts,
+            class_contexts=self.receive.class_contexts,
         )
 
     def receive_settings(self, preset: str = "10g") -> ReceiveSettings:
@@ -415,6 +431,14 @@ class Config(Table):
         if self.uplink.vnet is not None:
             uplink[None] = vnets.index(self.uplink.vnet)
         limits = PRESETS.get(preset, PRESETS["10g"])
+        for name in Receive.model_fields:
+            if (getattr(self.receive, name) or 0) > limits.contexts:
+                raise UserError(
+                    f"[receive] {name}: {getattr(self.receive, name)} is too many; preset {preset} has "
+                    f"{limits.contexts} contexts"
+                )
+        if self.receive.vnet_contexts is not None:
+            limits = replace(limits, vnet_contexts=self.receive.vnet_contexts)
         return ReceiveSettings(
             model.Settings(
                 [model.Terminate(**{**dict(entry), "vnet": vnets.index(entry.vnet)}) for entry in self.terminate],
@@ -423,6 +447,7 @@ class Config(Table):
                 self.model_network().tunnels,
                 frozenset(self.uplink.geneve_options),
                 contexts=limits.contexts,
+                class_contexts=self.receive.class_contexts,
             ),
             limits,
             Steering(
@@ -467,6 +492,7 @@ UNKNOWN: dict[str, driver.receive.Unknown] = {"drop": "drop", "flood": "flood", 
 
 MODELS: dict[str, type[BaseModel]] = {
     "uplink": Uplink,
+    "receive": Receive,
     "vnet": Vnet,
     "vport": Vport,
     "tunnel": Tunnel,

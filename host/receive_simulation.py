@@ -128,7 +128,7 @@ def open_receiver(config: NicConfig, trace: Path | None = None) -> Iterator[Rece
 def program(card: ReceivingCard, config: Config) -> None:
     """Write all rows of the receive tables. Raises UserError."""
     try:
-        receive.program(card, config.driver_receive())
+        receive.program(card, config.driver_receive(card.config.name))
     except (TooMany, NoRoom) as error:
         raise UserError(str(error)) from None
 

@@ -28,6 +28,7 @@ INDIRECTIONS = 128  # of each vport
 LOCAL_BITS = 4
 ENTRY_BITS = 6
 QUEUE_BITS = 4
+CONTEXT_BITS = 9  # of a number of contexts
 KIND_BITS = 3  # of an `Encapsulation`
 
 
@@ -173,6 +174,8 @@ SETTINGS_FIELDS: Fields = {
     "slow_valid": 1,  # there is a slow path
     "slow_vport": VPORT_BITS,
     "drop_bad_checksum": VPORTS,  # a bit each
+    "vnet_contexts": CONTEXT_BITS,  # frames of one vnet that may be merged at once; 0: all
+    "class_contexts": CONTEXT_BITS,  # STT frames of one class of outer sources that may be open; 0: three quarters
 }
 
 ROW_FIELDS: Mapping[RxTable, Fields] = {

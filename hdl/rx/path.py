@@ -27,6 +27,7 @@ from hdl.rx.meet import Meet
 from hdl.rx.order import Order
 from hdl.rx.outer import OuterParse
 from hdl.rx.place import Place
+from hdl.rx.quotas import Quotas
 from hdl.rx.reassemble import Reassemble
 from hdl.rx.rows import RX_TABLE_WRITE
 from hdl.rx.steer import Steer
@@ -115,6 +116,7 @@ class RxPath(wiring.Component):
         packets_under_way = -(-margin // PACE[width]) + 1
         m.submodules.coalesce = coalesce = Coalesce(width, config.contexts, row_margin=margin)
         m.submodules.reassemble = reassemble = Reassemble(width, config.contexts, facts_margin=packets_under_way)
+        m.submodules.quotas = quotas = Quotas(config.contexts)
         m.submodules.order = order = Order()
         m.submodules.steer = steer = Steer(width)
         drain = max(terminate.latency, steer.latency) + 4
@@ -233,6 +235,9 @@ class RxPath(wiring.Component):
             coalesce.now.eq(now[8:]),
             coalesce.idle.eq(self.idle),
             coalesce.flush.eq(self.flush),
+            quotas.table.eq(table),
+            coalesce.quota.eq(quotas.vnet),
+            reassemble.quota.eq(quotas.source),
             reassemble.now.eq(now[18:]),
             reassemble.timeout.eq(self.timeout),
             completions.stt_valid.eq(reassemble.completion_valid),

@@ -6,8 +6,8 @@
              A     B'    A     -     C'    C          ': used since the hand last came by; -: unused
                    ↑ hand                             B' is passed over and loses its mark
 
-A slot that is used again and again keeps its place, however many are used once beside it; and a class that has its
-share makes room among its own.
+A slot that is used again and again keeps its place, however many are used once beside it; and a class never has more
+than its share.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Slot:
 
 
 class SecondChance:
-    """`size` slots; a class that has `quota` of them makes room among its own, once all are in use.
+    """`size` slots; a class that has `quota` of them makes room among its own.
 
     Who is in a slot is the owner's to know.
     """
@@ -47,7 +47,7 @@ class SecondChance:
 
     def insert(self, kind: int) -> int:
         """The slot for something new of this class; whoever is in it has to go."""
-        everyone = self.of(kind) < self.quota or self.used < len(self.slots)
+        everyone = self.of(kind) < self.quota
         size = len(self.slots)
         candidates = [
             number

@@ -336,3 +336,17 @@ def test_a_flow_id_is_never_taken_for_a_part_of_the_vsid() -> None:
             card.write(write)
             reason, entry = card.terminate(KINDS["nvgre"], 0, 0x501, int(PEER))
             assert entry["vnet"] == 1 if entry else reason == RxReason.NOT_TERMINATED
+
+
+def test_contexts() -> None:
+    def row(receive: Receive) -> dict[str, int]:
+        return card_of(receive).row(RxTable.SETTINGS)
+
+    given = row(Receive(vnet_contexts=256, class_contexts=3))
+    assert (given["vnet_contexts"], given["class_contexts"]) == (256, 3)
+    default = row(Receive())
+    assert (default["vnet_contexts"], default["class_contexts"]) == (0, 0), "the card's own"
+    for name in ("vnet_contexts", "class_contexts"):
+        for contexts in (0, -1, 512):
+            with pytest.raises(ValueError, match=f"{name} is {contexts}; it must be 1 to 511"):
+                Receive(**{name: contexts})  # type: ignore[arg-type]

@@ -66,12 +66,12 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "unknown table": (
         change(more="\n[[tunnels]]\nname = 'x'\n"),
-        r"line \d+: tunnels: unknown key; did you mean 'tunnel'\? allowed are uplink, vnet, vport, tunnel, forward, "
-        "terminate",
+        r"line \d+: tunnels: unknown key; did you mean 'tunnel'\? allowed are uplink, receive, vnet, vport, tunnel, "
+        "forward, terminate",
     ),
     "unknown key before all tables": (
         "colour = 3\n" + CONFIG,
-        r"line \d+: colour: unknown key; allowed are uplink, vnet, vport, tunnel, forward, terminate",
+        r"line \d+: colour: unknown key; allowed are uplink, receive, vnet, vport, tunnel, forward, terminate",
     ),
     "missing key": (change(('local = "192.0.2.1"\n', "")), r'line \d+: tunnel "to-b": local: is missing'),
     "missing name": (change(('name = "to-b"\n', "")), r"line \d+: tunnel number 1: name: is missing"),
@@ -292,6 +292,10 @@ WRONG: dict[str, tuple[str, str]] = {
         r'line \d+: vport "vm1": receive_mtu: 65536 is not 68 to 65535',
     ),
     "queues": (change(("mtu = 1450", "queues = 17")), r'line \d+: vport "vm1": queues: 17 is not 1 to 16'),
+    "no contexts": (
+        change(more="\n[receive]\nvnet_contexts = 0\n"),
+        r"line \d+: receive: vnet_contexts: 0 is not 1 to 256",
+    ),
     "bad_checksum": (
         change(("mtu = 1450", "bad_checksum = true")),
         r"line \d+: vport \"vm1\": bad_checksum: True is none of 'deliver', 'drop'",
@@ -518,6 +522,9 @@ vnet = "red"
 vlans = [{ id = 5, vnet = "blue" }, { id = 6, vnet = "red" }]
 slow_path = "host"
 geneve_options = ["0102:80", "ffff:1"]
+[receive]
+vnet_contexts = 16
+class_contexts = 8
 [[vnet]]
 name = "blue"
 unknown_unicast = "flood"
@@ -592,6 +599,14 @@ def test_what_receive_means_to_the_model() -> None:
     assert (steer.unknown_unicast, steer.slow_path) == ({0: "flood", 1: "slow_path"}, 1)
     assert (settings.coalesce.contexts, settings.coalesce.idle, terminate.contexts) == (64, 200_000, 64)
     assert config.receive_settings("100g").terminate.contexts == 256
+    assert (settings.coalesce.vnet_contexts, terminate.class_contexts) == (16, 8)
+
+
+def test_more_contexts_than_there_are() -> None:
+    config = parse(RECEIVE.replace("vnet_contexts = 16", "vnet_contexts = 65"))
+    assert config.driver_receive("100g").vnet_contexts == 65
+    with pytest.raises(UserError, match=r"\[receive\] vnet_contexts: 65 is too many; preset 10g has 64 contexts"):
+        config.driver_receive("10g")
 
 
 def test_nothing_is_received_where_nothing_is_said() -> None:

@@ -41,12 +41,13 @@ def test_all_marked():
 
 def test_a_class_at_its_quota_makes_room_among_its_own():
     slots = SecondChance(4, 2)
-    assert [slots.insert(kind) for kind in (1, 2, 1, 1)] == [0, 1, 2, 3], "while there is room, anybody may have more"
-    slots.hit(0)
-    assert slots.insert(1) == 2, "from the hand on 0 has a mark"
-    assert slots.insert(1) == 3
-    assert slots.insert(3) == 0, "below its quota, from anybody"
+    assert [slots.insert(kind) for kind in (1, 2, 1, 1)] == [0, 1, 2, 0], "even while there is an unused one"
+    slots.hit(2)
+    assert slots.insert(1) == 0, "from the hand on 2 has a mark"
     assert slots.insert(1) == 2
+    assert slots.insert(3) == 3, "below its quota, the unused one"
+    assert slots.insert(3) == 0, "or, if there is none, from anybody"
+    assert slots.insert(3) == 3, "at its quota again"
 
 
 @pytest.mark.parametrize(("size", "quota"), [(0, 1), (4, 0), (4, 5)])
@@ -67,8 +68,7 @@ class Ring:
 
     def insert(self, kind: int) -> int:
         own = [slot for slot in self.ring if slot[0] and slot[1] == kind]
-        free = any(not slot[0] for slot in self.ring)
-        candidates = list(self.ring) if free or len(own) < self.quota else own
+        candidates = list(self.ring) if len(own) < self.quota else own
         chosen = next((slot for slot in candidates if not slot[0]), None)
         for slot in candidates * 2 if chosen is None else ():
             if not slot[2]:

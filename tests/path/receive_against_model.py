@@ -64,7 +64,15 @@ def for_driver(settings: ReceiveSettings) -> driver_receive.Receive:
         slow_path=steer.slow_path,
         unknown={vnet: UNKNOWN[policy] for vnet, policy in steer.unknown_unicast.items()},  # type: ignore[misc]
         options=tuple(sorted(settings.terminate.options)),
+        vnet_contexts=bound_of(settings),
+        class_contexts=settings.terminate.class_contexts,
     )
+
+
+def bound_of(settings: ReceiveSettings) -> int | None:
+    """Contexts of one vnet, if it may not have all of them."""
+    limits = settings.coalesce
+    return None if limits.vnet_contexts == limits.contexts else limits.vnet_contexts
 
 
 def start(card: VirtualReceiver, settings: ReceiveSettings) -> None:
@@ -156,7 +164,7 @@ def difference(got: Sequence[Facts], want: Sequence[Delivery]) -> str:
 
 def expect(settings: ReceiveSettings, packets: Sequence[bytes], contexts: int) -> tuple[list[Delivery], ReceiveCard]:
     """What the model makes of packets on a card with so many contexts of each kind, and the model behind them."""
-    limits = replace(settings.coalesce, contexts=contexts, vnet_contexts=contexts)
+    limits = replace(settings.coalesce, contexts=contexts, vnet_contexts=bound_of(settings) or contexts)
     terminate = replace(settings.terminate, contexts=contexts)
     model = ReceiveCard(replace(settings, terminate=terminate, coalesce=limits))
     want = [delivery for packet in packets for delivery in model.receive(packet)] + model.flush()

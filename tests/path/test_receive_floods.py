@@ -6,10 +6,11 @@ from random import Random
 import pytest
 
 from sim.model.card import Card
+from sim.model.coalesce.coalescer import Limits
 from sim.model.receive.card import ReceiveSettings
 from sim.model.receive.steer import Steering, Vport
 from sim.model.receive.terminate import Settings
-from tests.path.receive_against_model import start
+from tests.path.receive_against_model import check, start
 from tests.path.test_receive import writes
 from tests.support.frames import tcp_frame
 from tests.support.networks import MAC, NETWORKS, TUNNELS, network
@@ -19,6 +20,8 @@ WIDTHS = (8, 64)
 KEEPS = 0.9  # of what the honest flow sends
 HONEST, OTHER = 0, 1  # vnets and vports
 WRITES = 24
+VNET_CONTEXTS, CLASS_CONTEXTS = 8, 5
+UNDER_WAY = 8  # buffers of frames that are closed, but not yet handed up
 
 
 def units(packet: bytes) -> int:
@@ -82,3 +85,24 @@ def test_flood(receivers, honest: str, kind: str, apart: bool, width: int) -> No
     assert result.buffer_peak <= 4 * card.config.contexts, again
     if apart or honest == "stt-v4-frame":
         assert all(one.vnet == HONEST for one in whole), again
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "unbounded"])
+def test_buffers_of_a_vnet(receivers, bounded: bool, width: int) -> None:
+    """A vnet and a source never hold more host buffers of 64 KB than they may, however many others are free."""
+    steer = Steering({OTHER: Vport(OTHER)}, {OTHER: "flood"})
+    settings = Settings([far_end(TUNNELS[name], vnet=OTHER) for name in ("vxlan-v4", "stt-v4-frame")])
+    limits = Limits()
+    if bounded:
+        settings = replace(settings, class_contexts=CLASS_CONTEXTS)
+        limits = replace(limits, vnet_contexts=VNET_CONTEXTS)
+    tcp, stt = single_packets("vxlan-v4"), half_open(bytes([192, 0, 2, 77]))
+    packets = [next(one) for _ in range(40) for one in (tcp, stt)]
+    again = f"pytest 'tests/path/test_receive_floods.py::test_buffers_of_a_vnet' -k '{width}'"
+    result = check(receivers[width], ReceiveSettings(settings, limits, steer), packets, again)
+    most = VNET_CONTEXTS + CLASS_CONTEXTS
+    if bounded:
+        assert result.open_peak == most and result.buffer_peak <= most + UNDER_WAY, again
+    else:
+        assert result.open_peak > most + UNDER_WAY, again

@@ -21,11 +21,10 @@ class Slots(wiring.Component):
         kind ─ compare with all ┴─ count, candidates ─ first at or behind the hand ───┘
                      └──────────────── tags, kinds, marks, hand ◄──────────────────────┘
 
-    Each slot has a tag, a kind and a mark, set when a lookup finds it. While
-    slots are unused one of them is taken. Then, if fewer than `quota` slots are of the new one's kind, all slots are
-    candidates, else those of its kind: the first one without a
-    mark at or behind the hand, and candidates that were passed over lose theirs; if all have marks, they lose them and
-    the first is taken. The hand then stands behind it. A slot is never given back.
+    Each slot has a tag, a kind and a mark, set when a lookup finds it. If fewer than `quota` slots are of the new one's
+    kind, all slots are candidates, else those of its kind. An unused one of them is taken if there is any, else the
+    first one without a mark at or behind the hand, and candidates that were passed over lose theirs; if all have marks,
+    they lose them and the first is taken. The hand then stands behind it. A slot is never given back.
 
     Ports: `ready` (always); `valid` (at most every `pace` cycles), `tag`, `kind`, `insert` (make room if it is not
     found), `quota` (1 to `slots`); `found` and `slot` (if found or inserted), `latency` cycles later. Back-pressure:
@@ -97,7 +96,6 @@ class Slots(wiring.Component):
         )
         cut(2)
         p.put(everyone=total([getattr(p, f"sum_{i}") for i in range(len(ones))]) < self.quota)
-        p.put(everyone=p.everyone | ~full)
         cut(3)
         p.put(
             some=Mux(p.everyone, p.some, p.some_of_kind),

@@ -9,6 +9,7 @@ from hdl.net.sum16 import plus, running
 from hdl.parse.limits import HEADER_WORD_BITS
 from hdl.registers.receive import RX_REASON_BITS
 from hdl.rx.layouts import ENTRY_BITS, VNET_BITS, Destination, SttFacts
+from hdl.stream.fifo import Fifo
 from hdl.stream.quick_fifo import QuickFifo
 
 
@@ -53,21 +54,23 @@ class DigestFacts(wiring.Component):
 
         write/i ── sums ──> [ fifo ] ── o
 
-    Ports: `write`/`i`; stream `o`; `space` (see `BlockRamFifo`). Latency: 1 cycle. Throughput: one a cycle.
-    Back-pressure: by `space`.
+    Ports: `write`/`i`; stream `o`; `space` (see `BlockRamFifo`). Latency: 1 cycle if `quick`, else 4. Throughput: one a
+    cycle. Back-pressure: by `space`.
 
     Parameters
     ----------
     depth, margin : of the queue
+    quick : in distributed RAM, at a LUT a bit
     """
 
-    def __init__(self, *, depth: int, margin: int) -> None:
-        self.depth, self.margin = depth, margin
+    def __init__(self, *, depth: int, margin: int, quick: bool) -> None:
+        self.depth, self.margin, self.quick = depth, margin, quick
         super().__init__({"write": In(1), "i": In(SttFacts), "o": Out(stream.Signature(FrameFacts)), "space": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = fifo = QuickFifo(shape=FrameFacts, depth=self.depth, margin=self.margin)
+        queue = QuickFifo if self.quick else Fifo
+        m.submodules.fifo = fifo = queue(shape=FrameFacts, depth=self.depth, margin=self.margin)
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
         facts, o = self.i, fifo.i
         inner, stt = facts.inner, facts.stt

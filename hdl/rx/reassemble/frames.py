@@ -180,7 +180,7 @@ class Frames(wiring.Component):
 
         # -- the event, which stands still until it is done
         chunk = self.chunk.p
-        valid, sweeping, event = Signal(), Signal(), Signal(self.chunk_shape)
+        valid, begins, sweeping, event = Signal(), Signal(), Signal(), Signal(self.chunk_shape)
         age = Signal(range(registers + loop.rows + 1))
         free, take, inside = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -190,7 +190,7 @@ class Frames(wiring.Component):
             self.chunk.ready.eq(free & (~self.due | inside)),
             take.eq(self.chunk.valid & self.chunk.ready),
         ]
-        m.d.sync += age.eq(age + 1)
+        m.d.sync += [age.eq(age + 1), begins.eq(take | self.sweep)]
         with m.If(self.done):
             m.d.sync += valid.eq(0)
         with m.If(take | self.sweep):
@@ -207,7 +207,7 @@ class Frames(wiring.Component):
 
         # -- parts 0 and 1: whose slot
         m.d.comb += [
-            slots.start.eq(valid & (age == 0)),
+            slots.start.eq(begins),
             slots.tag.eq(fragment.tag),
             slots.kind.eq(fragment.kind),
             slots.quota.eq(self.quota),

@@ -46,6 +46,11 @@ def tag_and_kind(m, chunk):
     return tag ^ Cat(Const(0, 11), chunk.ipv6, chunk.local), kind
 
 
+def default_quota(slots: int) -> int:
+    """Frames of one class that may be open unless another number is given."""
+    return max(1, slots * 3 // 4)
+
+
 class Reassemble(wiring.Component):
     """Place each fragment of an STT frame where it belongs, and say when the frame is whole.
 
@@ -66,8 +71,9 @@ class Reassemble(wiring.Component):
 
     Ports: streams `chunk` and `buffer` (handles of 64 KB); `chunk_soon`: a chunk may come in the next cycles;
     `facts_valid`, `facts`, `facts_space`; `now` and `timeout` in ticks; `place_valid`, `place`; `completion_valid`,
-    `completion`; `place_go` and `completion_go`: room for 6 more records, 8 at 64 bytes a beat; `held`: packets in
-    frames that are not complete; `open`: such frames.
+    `completion`; `place_go` and `completion_go`: room for 6 more records, 8 at 64 bytes a beat; `quota`:
+    frames of one class of outer sources that may be open; `held`: packets in frames that are not complete; `open`: such
+    frames.
 
     Every fragment is in exactly one completion, or held. A completion with a `reason` either gives up a frame, whose
     buffer it hands back (`claimed`), or says of one fragment that it was not taken.
@@ -84,14 +90,14 @@ class Reassemble(wiring.Component):
     ----------
     width : bytes a beat (8, 16, 32 or 64)
     slots : frames that can be open, a power of two
-    quota : of them those of one class of outer sources; three quarters unless given
+    quota : what the port of this name is if nothing drives it; three quarters of `slots` unless given
     facts_margin : facts for which there must be room for `facts_space`
     """
 
     def __init__(self, width: int, slots: int, quota: int | None = None, *, facts_margin: int = 8):
         self.width, self.slots = width, slots
-        self.quota = max(1, slots * 3 // 4) if quota is None else quota
-        if not 1 <= self.quota <= slots:
+        self.quota_init = default_quota(slots) if quota is None else quota
+        if not 1 <= self.quota_init <= slots:
             raise ValueError(f"quota is {quota}; it must be between 1 and slots = {slots}")
         self.loop, self.facts_margin = LOOPS[width], facts_margin
         self.zero_bits = exact_log2(ZEROS[width])
@@ -116,6 +122,7 @@ class Reassemble(wiring.Component):
                 "buffer": In(stream.Signature(HANDLE_BITS)),
                 "now": In(16),
                 "timeout": In(16),
+                "quota": In(range(slots + 1), init=self.quota_init),
                 "place_go": In(1),
                 "place_valid": Out(1),
                 "place": Out(PlaceRecord),
@@ -131,7 +138,9 @@ class Reassemble(wiring.Component):
         m = Module()
         m.submodules.frames = frames = self.frames
         m.submodules.where = where = ChunkPlace(self.width)
-        m.submodules.digest = digest = DigestFacts(depth=FACTS[self.width], margin=self.facts_margin)
+        m.submodules.digest = digest = DigestFacts(
+            depth=FACTS[self.width], margin=self.facts_margin, quick=self.width > 8
+        )
         m.submodules.known = known = SlotFacts(slots=self.slots, loop=self.loop)
         m.submodules.finish = finish = Finish(zero_bits=self.zero_bits)
         slot_bits = exact_log2(self.slots)
@@ -143,20 +152,24 @@ class Reassemble(wiring.Component):
         chunk = self.chunk.p
         facts_first = Signal()
         # slots wait for a time at which they keep no fragment waiting, but not for ever
-        clock, due, delay = Signal(range(SWEEP_CYCLES)), Signal(), Signal(14)
+        clock, due, delay, now = Signal(range(SWEEP_CYCLES)), Signal(), Signal(14), Signal()
         may = go & zeros.room & ~facts_first
         take = self.chunk.valid & self.chunk.ready
         m.d.comb += [
             frames.go.eq(may),
-            frames.due.eq(due & (delay.all() | ~(self.chunk_soon | zeros.some))),
+            frames.due.eq(now),
             frames.chunk.valid.eq(self.chunk.valid),
             self.chunk.ready.eq(frames.chunk.ready),
         ]
         m.d.sync += clock.eq(clock + 1)
         with m.If(frames.sweep):
-            m.d.sync += [due.eq(0), delay.eq(0)]
+            m.d.sync += [due.eq(0), delay.eq(0), now.eq(0)]
         with m.Else():
-            m.d.sync += [due.eq(due | (clock == 0)), delay.eq(delay + (due & ~delay.all()))]
+            m.d.sync += [
+                due.eq(due | (clock == 0)),
+                delay.eq(delay + (due & ~delay.all())),
+                now.eq(due & (delay.all() | ~(self.chunk_soon | zeros.some))),
+            ]
 
         event = frames.chunk.p
         tag, kind = tag_and_kind(m, chunk)

@@ -24,7 +24,7 @@ class Slots(wiring.Component):
                        ↑ hand                             B' is passed over and loses its mark
 
     The victim is the first unused slot from the hand on, else the first that is not marked, else (all are) the first;
-    once no slot is unused, a class that has its share makes room among its own. The hand goes on behind the victim.
+    a class that has its share makes room among its own. The hand goes on behind the victim.
 
     Two slots of a class never have the same tag: who comes with the tag of another takes its place. So a lookup has one
     candidate.
@@ -90,20 +90,22 @@ class Slots(wiring.Component):
         own = same & ~marked
         plain = Mux(full, ~marked, ~used)
         found = joint(m, 1, match.any(), "found")
-        vacant = joint(m, 1, ~full, "vacant_1")
+        unused = joint(m, 1, ~full, "unused_1")
         some_plain = joint(m, 1, plain.any(), "some_plain")
         far_plain = joint(m, 1, (plain & behind).any(), "far_plain")
         some_own = joint(m, 1, own.any(), "some_own")
         far_own = joint(m, 1, (own & behind).any(), "far_own")
         far_same = joint(m, 1, (same & behind).any(), "far_same")
-        m.d.comb += [self.any.eq(found), self.slot.eq(joint(m, 1, encode(match), "slot")), self.vacant.eq(vacant)]
+        m.d.comb += [self.any.eq(found), self.slot.eq(joint(m, 1, encode(match), "slot"))]
 
         # parts 1 to 3: has the class its share
         fours = [count_few(Cat(same[at : at + 4], Const(0, 4))[:4]) for at in range(0, size, 4)]
         fours = [joint(m, 1, value, f"four_{n}") for n, value in enumerate(fours)]
         sums = [joint(m, 2, value, f"sum_{n}") for n, value in enumerate(halve(fours))]
         everyone = Signal()
-        m.d.comb += everyone.eq(vacant | (total(sums) < self.quota))
+        m.d.comb += everyone.eq(total(sums) < self.quota)
+        vacant = joint(m, 3, everyone & unused, "vacant")
+        m.d.comb += self.vacant.eq(vacant)
         some = joint(m, 3, Mux(everyone, some_plain, some_own), "some")
         far = Mux(everyone, far_plain | ~some_plain, Mux(some_own, far_own, far_same))
         far = joint(m, 3, far, "far")

@@ -37,8 +37,8 @@ class SecondChance(wiring.Component):
         look at       hand   +1   +2   +3   first   `number`
 
     The victim is the first unused slot from the hand on, else the first that is not marked, else (all are) the first;
-    once no slot is unused, a class that has its share makes room among its own. Marks that are passed over are taken
-    away. The hand goes on behind the victim. As in `sim.model.slots`.
+    a class that has its share makes room among its own. Marks that are passed over are taken away. The hand goes on
+    behind the victim. As in `sim.model.slots`.
 
     Nothing of that counts before `insert`: the marks that it leaves are written to the other half of their RAM, and an
     insertion turns the halves round. So a lookup may look for a victim that it does not need in the end.
@@ -107,8 +107,8 @@ class SecondChance(wiring.Component):
         hand, behind = Signal(row_bits), Signal(lanes, init=-1)  # its row; lanes at or behind it there
         half = Signal()  # of the marks
         occupied = Signal(range(self.slots + 1))
-        full = occupied[-1]
-        m.d.comb += self.vacant.eq(~full)
+        everyone, vacant = Signal(), Signal()  # the class has not its share yet; so an unused slot is there for it
+        m.d.comb += [vacant.eq(everyone & ~occupied[-1]), self.vacant.eq(vacant)]
 
         # -- read a row
         step = Signal(3, init=7)
@@ -126,20 +126,20 @@ class SecondChance(wiring.Component):
             used_read.addr.eq(row),
             marks_read.addr.eq(Cat(row, half)),
         ]
-        same, used, marked, taken = (Signal(lanes, name=name) for name in ("same", "used", "marked", "taken"))
+        same, used, marked = (Signal(lanes, name=name) for name in ("same", "used", "marked"))
+        taken = Mux(vacant, used, marked)  # may not go at once
         here = Signal(row_bits)
         entries = [who_read.data[n] for n in range(lanes)]
-        own = Cat(equal(m, one[: self.kind_bits], self.kind) for one in entries)
+        own = Cat(equal(m, one[: self.kind_bits], self.kind) for one in entries) & used_read.data
         m.d.sync += [
             used.eq(used_read.data),
             marked.eq(marks_read.data),
-            taken.eq(Mux(full, marks_read.data, used_read.data)),  # may not go at once
             here.eq(row),
         ]
 
         # -- has the class its share
-        replace, everyone = Signal(), Signal()
-        self._count(m, ram, clean, step, full, everyone, replace)
+        replace = Signal()
+        self._count(m, ram, clean, step, vacant, everyone, replace)
 
         # -- look at it: the first row with one that may go at once, or else with a candidate
         first, scan = step == 1, Signal()
@@ -246,12 +246,12 @@ class SecondChance(wiring.Component):
             m.d.sync += [
                 behind.eq((reached & ~hot) | wide(hot[-1])),
                 hand.eq(number_row + hot[-1]),
-                half.eq(half ^ full),
+                half.eq(half ^ ~vacant),
             ]
-        m.d.sync += occupied.eq(occupied + (replace & ~full) - self.free)
+        m.d.sync += occupied.eq(occupied + (replace & vacant) - self.free)
         return m
 
-    def _count(self, m: Module, ram, clean: Clean, step, full, everyone, replace) -> None:
+    def _count(self, m: Module, ram, clean: Clean, step, vacant, everyone, replace) -> None:
         """Slots of each class. The old one's class has one less from the next lookup's second cycle on."""
         counts, kinds = (
             ram("counts", range(self.slots + 1), 1 << self.kind_bits),
@@ -266,10 +266,10 @@ class SecondChance(wiring.Component):
         one, limit = Const(1, 1), ~self.quota
         has_share = (Cat(one, read.data) + Cat(~(less & (whose == self.kind)), limit))[len(read.data) + 1]
         with m.If(self.start):
-            m.d.sync += everyone.eq(~full | ~has_share)
+            m.d.sync += everyone.eq(~has_share)
         with m.If(settled):
             m.d.sync += less.eq(0)
-        with m.If((replace & full) | self.free):
+        with m.If((replace & ~vacant) | self.free):
             m.d.sync += [less.eq(1), whose.eq(kinds_read.data)]
         clean.write(
             m,

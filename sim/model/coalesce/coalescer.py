@@ -36,9 +36,9 @@ class Coalescer:
     A packet goes on with its flow's run, or ends it and starts the next, or ends it and passes alone. What is no TCP
     segment (fragments included: the later ones have no ports) passes at once and ends nothing.
 
-    A flow whose run is over keeps its context. When one is needed and none is free, second chance (`sim.model.slots`)
-    makes room, in the same vnet if that has its share: one vnet's flood costs another nothing, and a flow that keeps
-    sending keeps its context, however many flows of one packet there are beside it.
+    A flow whose run is over keeps its context. When one is needed and none is free, or the vnet has its share, second
+    chance (`sim.model.slots`) makes room, in the latter case in the same vnet: one vnet's flood costs another nothing,
+    and a flow that keeps sending keeps its context, however many flows of one packet there are beside it.
     """
 
     def __init__(self, limits: Limits = PRESETS["10g"]) -> None:

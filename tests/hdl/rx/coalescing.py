@@ -202,7 +202,7 @@ class SecondChance:
         self.marks = [False] * size
 
     def insert(self, kind: int) -> int:
-        everyone = self.kinds.count(kind) < self.quota or None in self.kinds
+        everyone = self.kinds.count(kind) < self.quota
         order = [(self.hand + step) % self.size for step in range(self.size)]
         candidates = [one for one in order if everyone or self.kinds[one] == kind]
         victim = next((one for one in candidates if self.kinds[one] is None), None)

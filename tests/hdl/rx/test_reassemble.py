@@ -180,7 +180,7 @@ class Card:
 
 
 def oracle_for(card: Card, packets: list[Packet], **more: Any) -> Oracle:
-    oracle = Oracle(slots=card.dut.slots, quota=card.dut.quota, buffers=card.buffers, **more)
+    oracle = Oracle(slots=card.dut.slots, quota=card.dut.quota_init, buffers=card.buffers, **more)
     for packet in packets:
         oracle.add(packet)
     return oracle

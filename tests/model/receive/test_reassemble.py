@@ -280,11 +280,11 @@ class TestContexts:
         """It is the XOR of the source's 4-bit digits."""
         other = ours(contexts=4, class_contexts=2)
         assert take(other, [piece(0, 500, identifier=k) for k in range(6)]) == []
-        assert reasons(other) == {"stt_evicted": 2} and len(other.frames.open) == 4
+        assert reasons(other) == {"stt_evicted": 4} and len(other.frames.open) == 2
         take(other, [piece(0, 500, source=bytes([192, 0, 2, 2]))])
-        assert reasons(other) == {"stt_evicted": 3}
+        assert reasons(other) == {"stt_evicted": 4} and len(other.frames.open) == 3
         take(other, [piece(0, 500, identifier=k) for k in range(10, 20)])
-        assert reasons(other) == {"stt_evicted": 13}
+        assert reasons(other) == {"stt_evicted": 14}
         assert sum(key[0] == bytes([192, 0, 2, 2]) for key in other.frames.open) == 1, "it was below its share"
 
     def test_a_frame_in_one_packet_needs_no_context(self):

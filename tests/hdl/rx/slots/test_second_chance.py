@@ -63,7 +63,7 @@ def test_owner_knows_its_slots(slots: int, kinds: int) -> None:
             ctx.set(dut.known, slot is not None)
             ctx.set(dut.slot, rng.randrange(slots) if slot is None else slot)
             await ctx.tick().repeat(3 + rng.choice((0, 0, 0, 1, 3)))
-            assert ctx.get(dut.vacant) == (model.used < slots)
+            assert ctx.get(dut.vacant) == (model.used < slots and model.of(kind) < quota)
             number = ctx.get(dut.number)
             if slot is None:
                 if rng.random() < 0.8:
