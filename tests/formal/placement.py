@@ -126,10 +126,10 @@ class AnyTraffic(Elaboratable):
         ]
         # a buffer stays on offer; and there are not so many frames that its number comes again
         offered = Signal()
-        m.d.sync += offered.eq(frames.buffer_valid & ~(frames.taken & frames.fresh))
+        m.d.sync += offered.eq(frames.buffer_valid & ~(frames.opens))
         m.d.comb += Assume(~offered | frames.buffer_valid)
         m.d.comb += Assume(claimed != (1 << HANDLES) - 1)
-        with m.If(frames.taken & frames.fresh):
+        with m.If(frames.opens):
             m.d.sync += claimed.eq(claimed + 1)
 
         # -- what comes: fragments in chunks that add up to them
@@ -183,13 +183,18 @@ class AnyTraffic(Elaboratable):
             m.d.sync += writing.eq((writing | touches) & ~frames.closing)
         with m.If(frames.taken & mine):
             m.d.sync += [received.eq(received | has), written.eq(written | writing | touches)]
-            with m.If(frames.fresh):
+            with m.If(frames.opens):
                 m.d.sync += [size.eq(total), owner.eq(key)]
             with m.Else():
                 m.d.comb += Assert(key == owner)
         with m.If(frames.whole & mine):
             m.d.sync += gone.eq(1)
 
+        # what is said early of a frame's first fragment is true
+        m.d.comb += [
+            Assert(~frames.opens | frames.taken),
+            Assert(frames.stays == (frames.opens & ~frames.whole)),
+        ]
         # (a) no byte is taken twice, none is overwritten
         with m.If(touches):
             m.d.comb += Assert(~received)
@@ -201,8 +206,8 @@ class AnyTraffic(Elaboratable):
             m.d.comb += [
                 Assert(~(byte < frames.record.total) | received | has),
                 Assert(~(byte < frames.record.total) | written | writing | touches),
-                Assert(frames.fresh | (frames.record.total == size)),
-                Cover(~frames.fresh & (frames.record.packets == 3)),
+                Assert(frames.opens | (frames.record.total == size)),
+                Cover(~frames.opens & (frames.record.packets == 3)),
             ]
         # (c) nothing goes into a buffer that is not its frame's any more
         with m.If(placed):

@@ -81,8 +81,8 @@ def test_frames_are_used(tmp_path: Path) -> None:
         pytest.param(FRAMES, "inside.eq(~chunk.last)", "inside.eq(0)", id="freed while it is written"),
         pytest.param(
             FRAMES,
-            "insert = good & fresh & has_buffer & holes.partial",
-            "insert = good & fresh",
+            "opens = good & fresh & has_buffer",
+            "opens = good & fresh",
             id="a slot for what was not taken",
         ),
     ],

@@ -103,6 +103,7 @@ def test_buffers_of_a_vnet(receivers, bounded: bool, width: int) -> None:
     result = check(receivers[width], ReceiveSettings(settings, limits, steer), packets, again)
     most = VNET_CONTEXTS + CLASS_CONTEXTS
     if bounded:
-        assert result.open_peak == most and result.buffer_peak <= most + UNDER_WAY, again
+        assert most <= result.open_peak <= most + 1, again  # one that is given up counts until it is handed back
+        assert result.buffer_peak <= most + UNDER_WAY, again
     else:
         assert result.open_peak > most + UNDER_WAY, again

@@ -130,16 +130,17 @@ class Coalesce(wiring.Component):
     def _accept(self, m: Module, room) -> PacedPipe:
         """A packet, or in an idle cycle the next slot for the scanner; not before the one in front has had its time."""
         pause = Signal(5)  # cycles until the next one
-        go, scans, scanned = Signal(), Signal(), Signal()
+        go, some, scans, scanned = Signal(), Signal(), Signal(), Signal()
         slot = Signal(range(self.slots))
         take, scan = Signal(), Signal()
         m.d.comb += [
             go.eq((pause == 0) & self.place_go & room & self.finder.ready & self.decide.ready),
-            scans.eq((self.open != 0) & (~self.packet.valid | (self.flush & ~scanned))),
+            scans.eq(some & (~self.packet.valid | (self.flush & ~scanned))),
             self.packet.ready.eq(go & ~scans),
             take.eq(go & ~scans & self.packet.valid),
             scan.eq(go & scans),
         ]
+        m.d.sync += some.eq(self.open != 0)
         self.taken = take | scan
         rows = self.packet.p.inner.rows
         cycles = Mux(take & (rows > self.pace), rows - 1, self.pace - 1)[:5]

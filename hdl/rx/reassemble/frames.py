@@ -87,14 +87,15 @@ class Frames(wiring.Component):
     `timeout`, `quota`.
     `looked_up` (of part 2): the slot that the frame has, if it has one; `age`: cycles since its look has begun.
     `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a
-    fragment's last chunk (`closing`) also `taken`, `refusal`, `fresh` (it is the first of its frame; with `taken` it
-    takes `buffer`), `whole` (nothing of its frame is missing), `is_zero`, `slot` and `record` (as of now); `evicted`: a
-    frame is given up for it, or (`expired`) for its age. `lost_handle` and `lost_packets` are that frame's, two cycles
-    after `done`.
+    fragment's last chunk (`closing`) also `taken`, `refusal`, `opens` (it is taken as the first of its frame, and takes
+    `buffer`), `stays` (likewise, and its frame is not whole), `whole` (nothing of its frame is missing), `is_zero`,
+    `slot` and `record` (as of now); `evicted`: a frame is given up for it, or (`expired`) for its age. `lost_handle` and
+    `lost_packets` are that frame's, two cycles after `done`.
     `calm`: no decision is near; what it looks at beside the frames may change in this cycle.
 
-    Latency: to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the middle.
-    Throughput: the next chunk is taken in the cycle of `done`.
+    Latency: to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the middle. Where
+    `PacedSlots` are used, one more behind a frame that has left its slot. Throughput: the next chunk is taken in the
+    cycle of `done`.
 
     Parameters
     ----------
@@ -120,8 +121,9 @@ class Frames(wiring.Component):
         loop: Loop,
     ):
         self.count, self.bits, self.loop = slots, bits, loop
-        paced = len(loop.joints) == Loop.PARTS - 1 and slots <= MOST_SLOTS
-        self.slots = (PacedSlots if paced else Slots)(slots=slots, tag_bits=tag_bits, kind_bits=kind_bits, loop=loop)
+        self.paced = len(loop.joints) == Loop.PARTS - 1 and slots <= MOST_SLOTS
+        finder = PacedSlots if self.paced else Slots
+        self.slots = finder(slots=slots, tag_bits=tag_bits, kind_bits=kind_bits, loop=loop)
         self.holes = Holes(slots=slots, most=holes, bits=bits, loop=loop)
         self.record_shape = record_layout(bits=bits, zero_bits=zero_bits)
         self.chunk_shape = chunk_layout(bits=bits, key_bits=key_bits, tag_bits=tag_bits, kind_bits=kind_bits)
@@ -159,7 +161,8 @@ class Frames(wiring.Component):
                 "closing": Out(1),
                 "taken": Out(1),
                 "refusal": Out(Refusal),
-                "fresh": Out(1),
+                "opens": Out(1),
+                "stays": Out(1),
                 "whole": Out(1),
                 "is_zero": Out(1),
                 "slot": Out(number),
@@ -182,19 +185,23 @@ class Frames(wiring.Component):
         chunk = self.chunk.p
         valid, begins, sweeping, event = Signal(), Signal(), Signal(), Signal(self.chunk_shape)
         age = Signal(range(registers + loop.rows + 1))
-        free, take, inside = Signal(), Signal(), Signal()
+        ready, take, inside, middle = Signal(), Signal(), Signal(), Signal()
+        freed, again = Signal(), Signal()  # a frame has left its slot in the cycle before: a look that has begun waits
         m.d.comb += [
-            free.eq(self.go & slots.ready & (~valid | self.done)),
+            ready.eq(self.go & slots.ready & (~valid | self.done)),
             # a look at a slot may end its frame, so it waits for the end of a fragment
-            self.sweep.eq(free & self.due & ~inside),
-            self.chunk.ready.eq(free & (~self.due | inside)),
+            self.sweep.eq(ready & self.due & ~inside),
+            self.chunk.ready.eq(ready & (~self.due | inside)),
             take.eq(self.chunk.valid & self.chunk.ready),
         ]
-        m.d.sync += [age.eq(age + 1), begins.eq(take | self.sweep)]
+        m.d.comb += again.eq(begins & freed)
+        m.d.sync += [age.eq(age + 1), begins.eq(take | self.sweep | again)]
         with m.If(self.done):
             m.d.sync += valid.eq(0)
         with m.If(take | self.sweep):
-            m.d.sync += [valid.eq(1), age.eq(0), sweeping.eq(self.sweep)]
+            m.d.sync += [valid.eq(1), sweeping.eq(self.sweep), middle.eq(take & ~chunk.first & ~chunk.last)]
+        with m.If(take | self.sweep | again):
+            m.d.sync += age.eq(0)
         with m.If(take):
             m.d.sync += [
                 inside.eq(~chunk.last),
@@ -203,7 +210,6 @@ class Frames(wiring.Component):
             with m.If(chunk.first):
                 m.d.sync += event.fragment.eq(chunk.fragment)
         fragment = event.fragment
-        middle = ~sweeping & ~event.first & ~event.last
 
         # -- parts 0 and 1: whose slot
         m.d.comb += [
@@ -263,19 +269,21 @@ class Frames(wiring.Component):
             known.zero.eq(passing.zero),
         ]
         known = on(known, "known")
-        more = Signal(range(max(loop.rows, 2)))  # cycles that a long list takes
+        ends = Signal()  # part 6 is decided on in this cycle
         if loop.rows > 1:
-            beyond = Signal.like(more)  # rows behind the second one: two are there by part 6
-            m.d.comb += beyond.eq(Mux(length.row > 1, length.row - Mux(length.lane == 0, 2, 1), 0))
-            m.d.comb += more.eq(joint(m, 5, Mux(slots.any, joint(m, 4, beyond, "beyond"), 0), "more"))
+            more = Signal(range(loop.rows))  # cycles that a long list takes: two rows are there by part 6
+            beyond = Mux(length.row > 1, length.row - Mux(length.lane == 0, 2, 1), 0)
+            m.d.comb += more.eq(Mux(slots.any, joint(m, 4, beyond[: len(more)], "beyond"), 0))
+            m.d.sync += ends.eq(valid & ~middle & (age == registers - 1 + more))
+        else:
+            m.d.comb += ends.eq(valid & ~middle & (age == registers))
 
         # -- part 6: decide
-        decided, held_take, held_buffer = Signal(), Signal(), Signal()
+        held_take, held_buffer = Signal(), Signal()
         hit, fresh, has_buffer, accept = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.calm.eq(~valid | middle | ((age == 0) & bool(registers))),
-            decided.eq(valid & (age == registers + more) & ~middle),
-            self.done.eq(decided | (valid & middle)),
+            self.done.eq(ends | (valid & middle)),
             hit.eq(slots.any & same),
             fresh.eq(~hit),
             holes.fresh.eq(fresh),
@@ -293,29 +301,31 @@ class Frames(wiring.Component):
         with m.Elif(fresh & ~has_buffer):
             m.d.comb += self.refusal.eq(Refusal.BUFFER)
         good, taken, whole = Signal(), Signal(), Signal()
-        # as `taken & fresh & ~whole`, but without what the list of holes has to say, which comes late
-        insert = good & fresh & has_buffer & holes.partial
+        # as `taken & fresh`, and with `~whole`, but without what the list of holes has to say, which comes late
+        opens = good & fresh & has_buffer
+        insert = opens & holes.partial
         m.d.comb += [
             accept.eq(~fragment.barred & (self.refusal == Refusal.NONE)),
-            good.eq(decided & ~sweeping & event.last & ~fragment.barred & ~event.bad),
+            good.eq(ends & ~sweeping & event.last & ~fragment.barred & ~event.bad),
             taken.eq(good & accept),
             whole.eq(holes.closes),
             self.take.eq(Mux(middle, held_take, accept & ~sweeping & ~(event.last & event.bad))),
             self.looked_up.eq(slots.slot),
             self.age.eq(age),
             self.swept.eq(sweeping),
-            self.closing.eq(decided & ~sweeping & event.last),
+            self.closing.eq(ends & ~sweeping & event.last),
             self.taken.eq(taken),
-            self.fresh.eq(fresh),
+            self.opens.eq(opens),
+            self.stays.eq(insert),
             self.whole.eq(taken & whole),
             self.is_zero.eq(is_zero),
             self.slot.eq(Mux(slots.any, slots.slot, slots.victim)),
-            self.expired.eq(decided & sweeping & slots.any & too_old),
+            self.expired.eq(ends & sweeping & slots.any & too_old),
             self.evicted.eq(insert & (slots.any | ~slots.vacant)),
             self.record.handle.eq(Mux(fresh, self.buffer, lasting.handle)),
             self.record.total.eq(fragment.total),
         ]
-        with m.If(decided & event.first):
+        with m.If(ends & event.first):
             m.d.sync += [held_take.eq(accept), held_buffer.eq(has_buffer)]
 
         # -- what is known behind it
@@ -342,15 +352,18 @@ class Frames(wiring.Component):
             first.opened.eq(self.now),
         ]
         keep = taken & ~whole
+        free = (taken & hit & whole) | self.expired
+        if self.paced:  # it comes late, so it has a cycle of its own
+            m.d.sync += freed.eq(free)
         for rows, enable, row in ((lasting_rows, insert, first), (passing_rows, keep, new)):
             m.d.comb += [rows.write.eq(enable), rows.write_slot.eq(self.slot), rows.data.eq(row)]
         m.d.comb += [
             holes.write.eq(keep),
             holes.write_slot.eq(self.slot),
             slots.mark.eq((good & hit) | self.expired),
-            slots.free.eq((taken & hit & whole) | self.expired),
+            slots.free.eq(freed if self.paced else free),
             slots.insert.eq(insert),
-            slots.turn.eq(decided & sweeping),
+            slots.turn.eq(ends & sweeping),
         ]
 
         # -- what is lost with a frame that is given up

@@ -144,8 +144,10 @@ class Reassemble(wiring.Component):
         m.submodules.known = known = SlotFacts(slots=self.slots, loop=self.loop)
         m.submodules.finish = finish = Finish(zero_bits=self.zero_bits)
         slot_bits = exact_log2(self.slots)
-        m.submodules.zeros = zeros = Zeros(shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width])
         loop = self.loop
+        m.submodules.zeros = zeros = Zeros(
+            shape=zero_layout(slot_bits, frames.record_shape), depth=ZEROS[self.width], late=bool(loop.joints)
+        )
         go = self.place_go & self.completion_go
 
         # -- what comes next: the slot whose turn it is, or a chunk
@@ -202,7 +204,7 @@ class Reassemble(wiring.Component):
                 names = ("first", "last", "row", "lane", "length", "release_row", "verdict")
                 m.d.sync += [kept[name].eq(chunk[name]) for name in names]
         done = frames.done & ~frames.swept
-        m.d.comb += self.buffer.ready.eq(frames.taken & frames.fresh)
+        m.d.comb += self.buffer.ready.eq(frames.opens)
 
         # -- its bytes
         placed, placing = Signal(16), Signal(where.i.shape(), reset_less=True)
@@ -227,7 +229,7 @@ class Reassemble(wiring.Component):
         met = Signal(2)  # in one of the last two cycles: completions do not come in bursts
         zero = zeros.o
         m.d.comb += [
-            owner_write.en.eq(frames.taken & ~frames.whole & (frames.fresh | frames.is_zero)),
+            owner_write.en.eq(frames.stays | (frames.taken & ~frames.whole & frames.is_zero)),
             owner_write.addr.eq(frames.slot),
             owner_write.data.eq(Cat(frames.is_zero, zeros.number)),
             owner_read.addr.eq(zero.slot),
@@ -247,7 +249,7 @@ class Reassemble(wiring.Component):
             known.given.eq(digest.o.p),
             known.keep.eq(keep),
             known.kept_slot.eq(zero.slot),
-            known.open.eq(frames.taken & ~frames.whole & frames.fresh),
+            known.open.eq(frames.stays),
             known.opened_slot.eq(frames.slot),
         ]
         if not loop.joints:  # chunks come every cycle: facts that have waited for one go first
@@ -308,7 +310,7 @@ class Reassemble(wiring.Component):
         over = finish.completion_valid & finish.completion.claimed
         m.d.sync += [
             more.eq(frames.taken - Mux(over, finish.completion.packets, 0)),
-            opened.eq(frames.taken & frames.fresh),
+            opened.eq(frames.opens),
             closed.eq(over),
             self.held.eq(self.held + more),
             self.open.eq(self.open + opened - closed),

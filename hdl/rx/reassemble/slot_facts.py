@@ -90,18 +90,18 @@ class SlotFacts(wiring.Component):
             m.d.sync += facts.eq(Cat(facts[bits:], stored.word))
 
         # a row goes out, each word a cycle before a look that has just begun reads it
-        opens, slot = Signal(), Signal.like(self.kept_slot)
+        opens, keeps, slot = Signal(), Signal(), Signal.like(self.kept_slot)
         m.d.sync += opens.eq(self.open)
         m.d.comb += self.busy.eq(goes & (number != words - 1))
         with m.If(self.open):
             m.d.sync += slot.eq(self.opened_slot)
-        m.d.sync += goes.eq(self.keep | self.busy)
-        with m.If(self.load):  # `keep` comes late
-            m.d.sync += [number.eq(0), slot.eq(self.kept_slot)]
+        m.d.sync += goes.eq(self.load | self.busy)
+        with m.If(self.load):  # `keep` comes late: it only says whether what goes out is written
+            m.d.sync += [number.eq(0), slot.eq(self.kept_slot), keeps.eq(self.keep)]
         with m.Elif(goes):
             m.d.sync += number.eq(number + 1)
         m.d.comb += [
-            write.en.eq(opens | goes),
+            write.en.eq(opens | (goes & keeps)),
             write.addr.eq(Cat(Mux(opens, 0, number), slot)),
             write.data.here.eq(~opens),
             write.data.word.eq(facts[:bits]),

@@ -17,16 +17,17 @@ class Zeros(wiring.Component):
     Ports: `add` an `entry`, which gets `number`; `change` that of `change_number` to `entry` (never both at once);
     `room` (a register: one may be added, and one more that was begun before); `some`, `o`: the oldest, `number_o`;
     `pop`.
-    Latency: 1 cycle.
+    Latency: 1 cycle; 2 where entries come late in a cycle, and then `number` counts one from the cycle behind the next.
 
     Parameters
     ----------
     shape : of an entry
     depth : a power of two
+    late : entries come late in a cycle, and not every cycle
     """
 
-    def __init__(self, *, shape, depth: int):
-        self.shape, self.depth = shape, depth
+    def __init__(self, *, shape, depth: int, late: bool):
+        self.shape, self.depth, self.late = shape, depth, late
         self.bits = exact_log2(depth)
         super().__init__(
             {
@@ -50,22 +51,30 @@ class Zeros(wiring.Component):
         )
         write, read = ram.write_port(), ram.read_port(domain="comb")
         held = Signal(range(self.depth + 1))
+        add, change = Signal(), Signal()
+        change_number, entry = Signal(self.bits, reset_less=True), Signal(self.shape, reset_less=True)
+        m.d["sync" if self.late else "comb"] += [
+            add.eq(self.add),
+            change.eq(self.change),
+            change_number.eq(self.change_number),
+            entry.eq(self.entry),
+        ]
         m.d.comb += [
-            write.en.eq(self.add | self.change),
-            write.data.eq(self.entry),
+            write.en.eq(add | change),
+            write.data.eq(entry),
             read.addr.eq(self.number_o),
             self.o.eq(read.data),
         ]
-        with m.If(self.change):
-            m.d.comb += write.addr.eq(self.change_number)
+        with m.If(change):
+            m.d.comb += write.addr.eq(change_number)
         with m.Else():
             m.d.comb += write.addr.eq(self.number)
-        m.d.comb += self.some.eq(held != 0)
+        m.d.comb += self.some.eq((held != 0) & ~(change & self.late))  # the oldest may be about to change
         m.d.sync += [
-            self.number.eq(self.number + self.add),
+            self.number.eq(self.number + add),
             self.number_o.eq(self.number_o + self.pop),
-            held.eq(held + self.add - self.pop),
-            self.room.eq(held < self.depth - 3),
+            held.eq(held + add - self.pop),
+            self.room.eq(held < self.depth - (4 if self.late else 3)),
         ]
         return m
 

@@ -50,7 +50,8 @@ class SecondChance(wiring.Component):
     the next one), `quota`, `kind` (the class), which stand still until the end. Either `tag`, which also stands still,
     and `found` (of cycle 5): it is in a slot; or `known` and `slot` (of cycle 5): the owner has found it. `number` (of
     cycle 6): the slot that it has, or else that makes room for it; `vacant`: no other has to go. In cycle 6 or later
-    `mark` it, `free` it (with `mark`), or `insert` (if the slot was found it only loses its mark).
+    `mark` it, or `insert` (if the slot was found it only loses its mark), or `free` it. The latter may come a cycle
+    late, with the `start` of the next lookup; which is given up then, and starts again.
 
     Parameters
     ----------
@@ -228,7 +229,7 @@ class SecondChance(wiring.Component):
         clean.write(
             m,
             marks_ram.write_port(),
-            (scan & ~first) | (step == 5) | ((step == 6) & ~found) | self.mark | (self.insert & found),
+            (scan & ~first) | (step == 5) | ((step == 6) & ~found) | self.mark | self.free | (self.insert & found),
             Cat(here, half ^ ~known),
             (marked & ~((same | wide(everyone)) & front) & ~hot) | (hot & wide(self.mark & ~self.free)),
         )
@@ -252,31 +253,33 @@ class SecondChance(wiring.Component):
         return m
 
     def _count(self, m: Module, ram, clean: Clean, step, vacant, everyone, replace) -> None:
-        """Slots of each class. The old one's class has one less from the next lookup's second cycle on."""
-        counts, kinds = (
-            ram("counts", range(self.slots + 1), 1 << self.kind_bits),
-            ram("kinds", self.kind_bits, self.slots),
-        )
+        """Slots of each class. The old one's class has one less from the next lookup's second cycle on.
+
+        Whether a class has its share lies beside its number, so that it is known as soon as the row is read.
+        """
+        row = data.StructLayout({"count": range(self.slots + 1), "full": 1, "over": 1})  # >= quota, > quota
+        counts, kinds = ram("counts", row, 1 << self.kind_bits), ram("kinds", self.kind_bits, self.slots)
         read, kinds_read = counts.read_port(domain="comb"), kinds.read_port(domain="comb")
         less, whose, count = Signal(), Signal(self.kind_bits), Signal(range(self.slots + 1))
         settle, settled = Signal(), Signal()  # in cycles 2 and 3, if the lookup is still the same
         m.d.comb += [read.addr.eq(Mux(settle & ~self.start, whose, self.kind)), kinds_read.addr.eq(self.number)]
-        m.d.sync += [settle.eq(~self.start & (step == 1)), settled.eq(~self.start & settle), count.eq(read.data)]
-        # its share: count >= quota, or count - 1; as one sum and its carry
-        one, limit = Const(1, 1), ~self.quota
-        has_share = (Cat(one, read.data) + Cat(~(less & (whose == self.kind)), limit))[len(read.data) + 1]
+        m.d.sync += [
+            settle.eq(~self.start & (step == 1)),
+            settled.eq(~self.start & settle),
+            count.eq(read.data.count),
+        ]
         with m.If(self.start):
-            m.d.sync += everyone.eq(~has_share)
+            m.d.sync += everyone.eq(~Mux(less & (whose == self.kind), read.data.over, read.data.full))
         with m.If(settled):
             m.d.sync += less.eq(0)
         with m.If((replace & ~vacant) | self.free):
             m.d.sync += [less.eq(1), whose.eq(kinds_read.data)]
-        clean.write(
-            m,
-            counts.write_port(),
-            replace | (settled & less),
-            Mux(settled, whose, self.kind),
-            (count + Mux(settled, -1, 1))[: len(count)],
-        )
+        new, left = Signal(row), self.quota - count
+        m.d.comb += [
+            new.count.eq(count + Mux(settled, -1, 1)),
+            new.full.eq(Mux(settled, left < 0, left < 2)),
+            new.over.eq(Mux(settled, left < -1, left < 1)),
+        ]
+        clean.write(m, counts.write_port(), replace | (settled & less), Mux(settled, whose, self.kind), new)
         write = kinds.write_port()
         m.d.comb += [write.en.eq(replace), write.addr.eq(self.number), write.data.eq(self.kind)]

@@ -64,7 +64,7 @@ def test_owner_knows_its_slots(slots: int, kinds: int) -> None:
             ctx.set(dut.slot, rng.randrange(slots) if slot is None else slot)
             await ctx.tick().repeat(3 + rng.choice((0, 0, 0, 1, 3)))
             assert ctx.get(dut.vacant) == (model.used < slots and model.of(kind) < quota)
-            number = ctx.get(dut.number)
+            number, late = ctx.get(dut.number), False
             if slot is None:
                 if rng.random() < 0.8:
                     ctx.set(dut.insert, 1)
@@ -78,7 +78,8 @@ def test_owner_knows_its_slots(slots: int, kinds: int) -> None:
                         ctx.set(dut.insert, 1)
                         model.slots[slot].ref = False
                     case 2:
-                        ctx.set(dut.free, 1)
+                        late = rng.random() < 0.7
+                        ctx.set(dut.free, not late)
                         ctx.set(dut.mark, 1)
                         model.free(slot)
                     case _:
@@ -87,6 +88,13 @@ def test_owner_knows_its_slots(slots: int, kinds: int) -> None:
             await ctx.tick()
             for strobe in (dut.insert, dut.free, dut.mark):
                 ctx.set(strobe, 0)
+            if late:  # with a lookup that is given up
+                ctx.set(dut.free, 1)
+                ctx.set(dut.start, rng.random() < 0.8)
+                ctx.set(dut.kind, rng.randrange(kinds))
+                await ctx.tick()
+                ctx.set(dut.free, 0)
+                ctx.set(dut.start, 0)
             for _ in range(rng.choice((0, 0, 0, 0, 1, 2, 9))):
                 await ctx.tick()
 
