@@ -148,9 +148,12 @@ class RxCounters(wiring.Component):
         clean.write(m, write_port, stages[3][0], stages[3][1], total)
         m.d.comb += [self.ready.eq(clean.ready), select_port.addr.eq(self.select)]
         packets, frames, selected = Signal(32), Signal(32), Signal(6)
+        packet, frame = Signal(), Signal()
         m.d.sync += [
-            packets.eq(packets + self.packet),
-            frames.eq(frames + self.frame),
+            packet.eq(self.packet),
+            frame.eq(self.frame),
+            packets.eq(packets + packet),
+            frames.eq(frames + frame),
             selected.eq(self.select),
             self.value.eq(
                 Mux(

@@ -29,9 +29,9 @@ class BlockRamFifo(wiring.Component):
         self.shape, self.depth, self.margin = shape, depth, margin
         super().__init__({"write": In(1), "i": In(shape), "o": Out(stream.Signature(shape)), "space": Out(1)})
 
-    def ram(self, m: Module, *, head, read, write=None):
-        """Entries are appended with each `write`; gives what lay at `head` in the latest cycle with `read`."""
-        write = self.write if write is None else write
+    def ram(self, m: Module, *, head, read, append=None):
+        """Each `write` is appended, unless `append` is 0; gives what lay at `head` in the latest cycle with `read`."""
+        append = self.write if append is None else append
         m.submodules.memory = ram = memory.Memory(
             shape=self.shape,
             depth=self.depth,
@@ -40,11 +40,11 @@ class BlockRamFifo(wiring.Component):
         )
         write_port, read_port = ram.write_port(), ram.read_port()
         tail = Signal(range(self.depth))
-        m.d.sync += tail.eq(tail + write)
+        m.d.sync += tail.eq(tail + append)
         m.d.comb += [
             write_port.addr.eq(tail),
             write_port.data.eq(self.i),
-            write_port.en.eq(write),
+            write_port.en.eq(self.write),  # what is not appended is overwritten by what is
             read_port.addr.eq(head),
             read_port.en.eq(read),
         ]

@@ -63,7 +63,7 @@ class ThroughFifo(BlockRamFifo):
         held = Signal(range(self.depth + 4))  # entries written and not yet popped
         q_valid, written = Signal(), Signal()  # `written`: what was stored in the last cycle is readable now
         move, read, through, store = Signal(), Signal(), Signal(), Signal()
-        q = self.ram(m, head=head, read=read, write=store)
+        q = self.ram(m, head=head, read=read, append=store)
         m.d.comb += [
             move.eq(~self.o.valid | self.o.ready),
             through.eq(move & ~q_valid & ~written & (level == 0)),

@@ -69,8 +69,8 @@ def test_frames_are_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        pytest.param(FRAMES, "slots.any & same)", "slots.any)", id="data: into another frame's buffer"),
-        pytest.param(FRAMES, "~fragment.barred & ~event.bad)", "~fragment.barred)", id="data: bad packets are taken"),
+        pytest.param(FRAMES, "slots.any & same.all()", "slots.any", id="data: into another frame's buffer"),
+        pytest.param(FRAMES, "~fragment.barred & ~event.bad", "~fragment.barred", id="data: bad packets are taken"),
         pytest.param(
             FRAMES, "Mux(event.first, self.buffer_valid, held_buffer)", "self.buffer_valid", id="data: left out"
         ),

@@ -213,7 +213,7 @@ class Decide(wiring.Component):
         goes_on = p.goes_on & ~p.used[16]
         needs = p.wanted & ~goes_on
         starved = needs & ~self.buffer.valid
-        starts = e.merge & ~goes_on & ~starved
+        starts = e.merge & ~goes_on & self.buffer.valid  # what can be merged is wanted
         m.d.comb += self.buffer.ready.eq(p.valid & needs)
         p.put(
             goes_on=goes_on,

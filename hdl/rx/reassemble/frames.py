@@ -89,8 +89,8 @@ class Frames(wiring.Component):
     `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a
     fragment's last chunk (`closing`) also `taken`, `refusal`, `opens` (it is taken as the first of its frame, and takes
     `buffer`), `stays` (likewise, and its frame is not whole), `whole` (nothing of its frame is missing), `is_zero`,
-    `slot` and `record` (as of now); `evicted`: a frame is given up for it, or (`expired`) for its age. `lost_handle` and
-    `lost_packets` are that frame's, two cycles after `done`.
+    `slot` and `record` (as of now); `evicted`: a frame is given up for it, or (`expired`) for its age. `lost_handle`
+    and `lost_packets` are that frame's, two cycles after `done`.
     `calm`: no decision is near; what it looks at beside the frames may change in this cycle.
 
     Latency: to `done` `loop.cycles`, and one more for each further row of holes; 1 for chunks in the middle. Where
@@ -254,7 +254,7 @@ class Frames(wiring.Component):
         same = Cat(equal(m, lasting.key[eight], fragment.key[eight]) for eight in eights)
         if lasting_rows.part == 4:
             same = joint(m, 4, same, "same_groups")
-        same = joint(m, 5, same.all(), "same")
+        hit = joint(m, 5, slots.any & same.all(), "hit")
         fits = on(lasting.total == fragment.total, "fits")
         old = joint(m, 4, (self.now - lasting_rows.early)[: len(self.now)], "old")
         too_old = joint(m, 5, old >= self.timeout, "too_old")
@@ -269,22 +269,24 @@ class Frames(wiring.Component):
             known.zero.eq(passing.zero),
         ]
         known = on(known, "known")
-        ends = Signal()  # part 6 is decided on in this cycle
+        # part 6 is decided on in this cycle; and it ends a fragment that may be taken, if the bytes fit
+        ends, good = Signal(), Signal()
+        may_be = ~sweeping & event.last & ~fragment.barred & ~event.bad
         if loop.rows > 1:
             more = Signal(range(loop.rows))  # cycles that a long list takes: two rows are there by part 6
             beyond = Mux(length.row > 1, length.row - Mux(length.lane == 0, 2, 1), 0)
+            last = valid & ~middle & (age == registers - 1 + more)
             m.d.comb += more.eq(Mux(slots.any, joint(m, 4, beyond[: len(more)], "beyond"), 0))
-            m.d.sync += ends.eq(valid & ~middle & (age == registers - 1 + more))
+            m.d.sync += [ends.eq(last), good.eq(last & may_be)]
         else:
-            m.d.comb += ends.eq(valid & ~middle & (age == registers))
+            m.d.comb += [ends.eq(valid & ~middle & (age == registers)), good.eq(ends & may_be)]
 
         # -- part 6: decide
         held_take, held_buffer = Signal(), Signal()
-        hit, fresh, has_buffer, accept = Signal(), Signal(), Signal(), Signal()
+        fresh, has_buffer, accept = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.calm.eq(~valid | middle | ((age == 0) & bool(registers))),
+            self.calm.eq(~valid | middle | (begins & bool(registers))),
             self.done.eq(ends | (valid & middle)),
-            hit.eq(slots.any & same),
             fresh.eq(~hit),
             holes.fresh.eq(fresh),
             # what the first chunk was told holds for the others too
@@ -300,13 +302,12 @@ class Frames(wiring.Component):
             m.d.comb += self.refusal.eq(Refusal.HOLES)
         with m.Elif(fresh & ~has_buffer):
             m.d.comb += self.refusal.eq(Refusal.BUFFER)
-        good, taken, whole = Signal(), Signal(), Signal()
+        taken, whole = Signal(), Signal()
         # as `taken & fresh`, and with `~whole`, but without what the list of holes has to say, which comes late
         opens = good & fresh & has_buffer
         insert = opens & holes.partial
         m.d.comb += [
             accept.eq(~fragment.barred & (self.refusal == Refusal.NONE)),
-            good.eq(ends & ~sweeping & event.last & ~fragment.barred & ~event.bad),
             taken.eq(good & accept),
             whole.eq(holes.closes),
             self.take.eq(Mux(middle, held_take, accept & ~sweeping & ~(event.last & event.bad))),

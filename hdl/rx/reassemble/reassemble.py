@@ -71,7 +71,7 @@ class Reassemble(wiring.Component):
 
     Ports: streams `chunk` and `buffer` (handles of 64 KB); `chunk_soon`: a chunk may come in the next cycles;
     `facts_valid`, `facts`, `facts_space`; `now` and `timeout` in ticks; `place_valid`, `place`; `completion_valid`,
-    `completion`; `place_go` and `completion_go`: room for 6 more records, 8 at 64 bytes a beat; `quota`:
+    `completion`; `place_go` and `completion_go`: room for 7 more records, 8 at 64 bytes a beat; `quota`:
     frames of one class of outer sources that may be open; `held`: packets in frames that are not complete; `open`: such
     frames.
 
@@ -155,7 +155,8 @@ class Reassemble(wiring.Component):
         facts_first = Signal()
         # slots wait for a time at which they keep no fragment waiting, but not for ever
         clock, due, delay, now = Signal(range(SWEEP_CYCLES)), Signal(), Signal(14), Signal()
-        may = go & zeros.room & ~facts_first
+        may = Signal()
+        m.d["sync" if loop.joints else "comb"] += may.eq(go & zeros.room & ~facts_first)
         take = self.chunk.valid & self.chunk.ready
         m.d.comb += [
             frames.go.eq(may),

@@ -1,6 +1,6 @@
 """Fragments at offset 0 whose facts are still on their way."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -50,7 +50,7 @@ class Zeros(wiring.Component):
             shape=self.shape, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
         )
         write, read = ram.write_port(), ram.read_port(domain="comb")
-        held = Signal(range(self.depth + 1))
+        held, some = Signal(range(self.depth + 1)), Signal()  # `some`: held != 0
         add, change = Signal(), Signal()
         change_number, entry = Signal(self.bits, reset_less=True), Signal(self.shape, reset_less=True)
         m.d["sync" if self.late else "comb"] += [
@@ -69,11 +69,12 @@ class Zeros(wiring.Component):
             m.d.comb += write.addr.eq(change_number)
         with m.Else():
             m.d.comb += write.addr.eq(self.number)
-        m.d.comb += self.some.eq((held != 0) & ~(change & self.late))  # the oldest may be about to change
+        m.d.comb += self.some.eq(some & ~(change & self.late))  # the oldest may be about to change
         m.d.sync += [
             self.number.eq(self.number + add),
             self.number_o.eq(self.number_o + self.pop),
             held.eq(held + add - self.pop),
+            some.eq(add | Mux(self.pop, held > 1, some)),  # `pop` comes late
             self.room.eq(held < self.depth - (4 if self.late else 3)),
         ]
         return m

@@ -127,14 +127,15 @@ class SecondChance(wiring.Component):
             used_read.addr.eq(row),
             marks_read.addr.eq(Cat(row, half)),
         ]
-        same, used, marked = (Signal(lanes, name=name) for name in ("same", "used", "marked"))
-        taken = Mux(vacant, used, marked)  # may not go at once
+        same, used, marked, taken = (Signal(lanes, name=name) for name in ("same", "used", "marked", "taken"))
+        stays = Mux(everyone, taken, marked)  # may not go at once: all slots the same, or only own ones
         here = Signal(row_bits)
         entries = [who_read.data[n] for n in range(lanes)]
         own = Cat(equal(m, one[: self.kind_bits], self.kind) for one in entries) & used_read.data
         m.d.sync += [
             used.eq(used_read.data),
             marked.eq(marks_read.data),
+            taken.eq(Mux(occupied[-1], marks_read.data, used_read.data)),
             here.eq(row),
         ]
 
@@ -143,14 +144,15 @@ class SecondChance(wiring.Component):
         self._count(m, ram, clean, step, vacant, everyone, replace)
 
         # -- look at it: the first row with one that may go at once, or else with a candidate
-        first, scan = step == 1, Signal()
+        first, scan = Signal(), Signal()
+        m.d.sync += first.eq(self.start)
         m.d.comb += scan.eq(first if rows == 1 else (step != 0) & (step <= rows))
 
         def prefer(within, name: str) -> tuple:
             """Are there any that may go at once, any candidates; and those that may, or else the candidates."""
             candidates, some = Signal(lanes, name=f"{name}_candidates"), Signal(name=f"{name}_some")
-            m.d.comb += [candidates.eq((same | wide(everyone)) & within), some.eq((candidates & ~taken).any())]
-            return some, candidates.any(), candidates & ~(taken & wide(some))
+            m.d.comb += [candidates.eq((same | wide(everyone)) & within), some.eq((candidates & ~stays).any())]
+            return some, candidates.any(), candidates & ~(stays & wide(some))
 
         best, best_same, best_row, best_first = Signal(lanes), Signal(lanes), Signal(row_bits), Signal()
         lower, hand_same = Signal(lanes), Signal(lanes)  # of the hand's row, in front of the hand: these come last
