@@ -1,14 +1,23 @@
 """What a card is to be told: its address, its virtual ports, where frames go, and its tunnels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 Encapsulation = Literal["gre", "nvgre", "vxlan", "geneve", "stt"]
 SttMode = Literal["frame", "segment"]
-Destination = int | Literal["drop", "uplink"]
-"""Index of a tunnel, or one of the two words."""
+
+
+@dataclass(frozen=True)
+class ToVport:
+    """Another vport of the same vnet and card, by its number."""
+
+    vport: int
+
+
+Destination = int | Literal["drop", "uplink"] | ToVport
+"""Index of a tunnel, one of the two words, or a vport."""
 
 KEY_BITS: Mapping[Encapsulation, int] = {"gre": 32, "nvgre": 32, "vxlan": 24, "geneve": 24, "stt": 64}
 
@@ -42,6 +51,7 @@ class Network:
     """A card's whole configuration. `mac` and `mtu` are the uplink's.
 
     `vports` maps a vport to its vnet; `forwarding` maps (vnet, destination MAC or None for any other) to where it goes.
+    `receive_mtu`: bytes behind the Ethernet header and its tags that a vport takes at once; unless said, any number.
     """
 
     mac: bytes
@@ -49,3 +59,4 @@ class Network:
     vports: Mapping[int, int]
     forwarding: Mapping[tuple[int, bytes | None], Destination]
     tunnels: Sequence[Tunnel] = ()
+    receive_mtu: Mapping[int, int] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 ::
 
-    vports off ─▶ templates ─▶ profiles ─▶ tunnels, sequence numbers ─▶ routes ─▶ vports on
+    vports off ─▶ templates ─▶ profiles ─▶ tunnels, sequence numbers ─▶ routes ─▶ who is on the card ─▶ vports on
 
 Whatever points at a row is written after the row: no frame meets a tunnel that is half written. Rows out of use are
 cleared, so that nothing of an earlier configuration stays. Frames that passed the vport lookup before the first write
@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from driver.cuckoo import Cuckoo, Key
-from driver.network import Destination, Network
+from driver.network import Destination, Network, ToVport
 from driver.profiles import Profile, render, tunnel_fields, uplink
 from driver.transport import Transport
 from hdl.registers import tables
 from hdl.registers.rows import pack
-from hdl.registers.tables import EXACT_TABLE, Table
+from hdl.registers.tables import EXACT_TABLE, LOCAL_TABLE, Table
 
 MOST_EXACT = 64
+ANY_MTU = (1 << tables.LOCAL_VPORT_FIELDS["receive_mtu"]) - 1
 
 
 def no_room_for_forward(key: Key) -> str:
@@ -63,6 +64,7 @@ def writes(network: Network, width: int) -> list[Write]:
         *profile_rows(profiles, network.mtu),
         *tunnel_rows(network, profile_of),
         *route_rows(network),
+        *local_rows(network),
         *vport_rows(network),
     ]
 
@@ -140,8 +142,34 @@ def route_rows(network: Network) -> Iterator[Write]:
     yield from cleared(Table.EXACT, placed, EXACT_TABLE.places)
 
 
+def local_rows(network: Network) -> Iterator[Write]:
+    """Which entries name another vport, for who decides before a frame gets near the routes, and what vports take."""
+    for vport in range(tables.VPORTS):
+        takes = network.receive_mtu.get(vport, ANY_MTU) if vport in network.vports else 0
+        yield Write(Table.LOCAL, tables.LOCAL_VPORTS + vport, pack(tables.LOCAL_VPORT_FIELDS, {"receive_mtu": takes}))
+    used = {
+        tables.LOCAL_WILDCARDS + vnet: pack(tables.LOCAL_FIELDS, local_fields(to))
+        for (vnet, mac), to in network.forwarding.items()
+        if mac is None
+    }
+    exact: dict[Key, Destination] = {
+        (vnet, int.from_bytes(mac, "big")): to for (vnet, mac), to in network.forwarding.items() if mac is not None
+    }
+    placed = {
+        row: pack(LOCAL_TABLE.fields, {**local_fields(exact[key]), **LOCAL_TABLE.values(key)})
+        for row, key in FORWARD.place(exact).items()
+    }
+    for row in (*range(LOCAL_TABLE.places), *range(tables.LOCAL_WILDCARDS, tables.LOCAL_WILDCARDS + tables.VNETS)):
+        yield Write(Table.LOCAL, row, {**used, **placed}.get(row, 0))
+
+
+def local_fields(to: Destination) -> dict[str, int]:
+    return {"valid": 1, "local": 1, "vport": to.vport} if isinstance(to, ToVport) else {"valid": 1}
+
+
 def route_fields(to: Destination) -> dict[str, int]:
-    if to == "drop":
+    """A frame for another vport does not come so far; where one does, the two tables are being rewritten."""
+    if to == "drop" or isinstance(to, ToVport):
         return {"valid": 1, "drop": 1}
     return {"valid": 1, "tunnel": tables.UPLINK_TUNNEL if to == "uplink" else to}
 

@@ -61,6 +61,13 @@ def check_folder(path: Path) -> None:
         raise UserError(f"{path}: there is no folder {path.parent}")
 
 
+def check_apart(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """Raise UserError if a file would be written over what is read, or two into one."""
+    for number, path in enumerate(written):
+        if path.resolve() in [other.resolve() for other in (*read, *written[:number])]:
+            raise UserError(f"{path}: would be written over, it is used for something else already")
+
+
 def write(path: Path, packets: Iterable[CapturedPacket], interfaces: Sequence[str] = ("",)) -> None:
     """Write a capture with nanosecond timestamps, pcap or pcapng by the name's ending; pcapng has named interfaces."""
     write_bytes(path, ENDINGS[path.suffix](packets, interfaces))

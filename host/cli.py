@@ -68,6 +68,10 @@ def segment(
         int | None,
         typer.Option(min=0, max=0xFFFF, help="Bytes of TCP payload a segment. (default: the largest that fits)"),
     ] = None,
+    local_file: Annotated[
+        Path | None,
+        typer.Option("--local", help="Capture to write of what other vports get: .pcap or .pcapng.", metavar="FILE"),
+    ] = None,
     report_file: Annotated[
         Path | None, typer.Option("--report", help="Write the figures here.", metavar="FILE")
     ] = None,
@@ -88,6 +92,7 @@ def segment(
         vport=vport,
         preset=preset,
         gso_size=gso_size,
+        local_path=local_file,
         report_path=report_file,
         trace=trace,
         check=check,

@@ -355,20 +355,17 @@ class Config(Table):
         return names.index(name)
 
     def driver_network(self) -> driver.network.Network:
-        """What the driver writes into a card. Raises UserError for what no card can do yet."""
-        for index, entry in enumerate(self.forward, 1):
-            if entry.to[0] == "vport":
-                raise UserError(f'forward number {index}: to: the card sends no frame to "vport:{entry.to[1]}" yet')
-        return self.rows()
-
-    def rows(self) -> driver.network.Network:
-        """The same, with a drop in the place of what no card can do yet: as many rows as there will be."""
+        """What the driver writes into a card."""
         return driver.network.Network(
             mac=self.uplink.mac,
             mtu=self.uplink.mtu,
             vports=self.vports(),
-            forwarding={key: "drop" if isinstance(to, ToVport) else to for key, to in self.forwarding().items()},
+            forwarding={
+                key: driver.network.ToVport(to.vport) if isinstance(to, ToVport) else to
+                for key, to in self.forwarding().items()
+            },
             tunnels=[driver.network.Tunnel(mtu=self.uplink.mtu, **tunnel_values(tunnel)) for tunnel in self.tunnel],
+            receive_mtu=self.receive_mtu(),
         )
 
     def model_network(self) -> sim.model.network.Network:
@@ -379,19 +376,23 @@ class Config(Table):
             vports=self.vports(),
             forwarding=self.forwarding(),
             tunnels=[sim.model.network.Tunnel(**tunnel_values(tunnel)) for tunnel in self.tunnel],
+            receive_mtu=self.receive_mtu(),
         )
 
     def vports(self) -> dict[int, int]:
         vnets = [vnet.name for vnet in self.vnet]
         return {index: vnets.index(vport.vnet) for index, vport in enumerate(self.vport)}
 
-    def forwarding(self) -> dict[tuple[int, bytes | None], driver.network.Destination | ToVport]:
+    def receive_mtu(self) -> dict[int, int]:
+        return {index: vport.receive_mtu for index, vport in enumerate(self.vport)}
+
+    def forwarding(self) -> dict[tuple[int, bytes | None], int | Literal["drop", "uplink"] | ToVport]:
         vnets = [vnet.name for vnet in self.vnet]
         return {(vnets.index(entry.vnet), entry.mac): self.destination(*entry.to) for entry in self.forward}
 
     def destination(
         self, kind: Literal["tunnel", "vport", "uplink", "drop"], name: str
-    ) -> driver.network.Destination | ToVport:
+    ) -> int | Literal["drop", "uplink"] | ToVport:
         if kind == "tunnel":
             return [tunnel.name for tunnel in self.tunnel].index(name)
         return ToVport(self.vport_index(name)) if kind == "vport" else kind
@@ -530,7 +531,7 @@ def parse(source: str) -> Config:
         more = f" (and {len(others)} more)" if others else ""
         raise ValueError(explain(first, data, source, MODELS) + more) from None
     try:
-        writes(config.rows(), width=8)
+        writes(config.driver_network(), width=8)
     except TooMany as error:
         raise ValueError(f"[[{error.what}]]: {error}") from None
     except NoRoom as error:

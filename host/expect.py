@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sim.model.card import Card
 from sim.model.network import Network
 from sim.model.parse import ETHERNET, parse
+from sim.model.receive.delivery import Delivery
 
 if TYPE_CHECKING:
     from sim.card import Frame
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expected:
-    """`packets` in their order on the wire; `payload`: TCP payload bytes of the frames that are sent."""
+    """`packets` in their order on the wire; `local`: frames for other vports; `payload`: TCP bytes of those sent."""
 
     packets: list[bytes]
+    local: list[Delivery]
     payload: int
     counters: dict[str, int]
     seconds: float
@@ -33,16 +35,21 @@ class Comparison:
     mismatches: int
     first: str | None
 
+    def and_also(self, other: Comparison) -> Comparison:
+        """Both together."""
+        return Comparison(self.checked + other.checked, self.mismatches + other.mismatches, self.first or other.first)
+
 
 def expect(network: Network, frames: Sequence[Frame]) -> Expected:
     """Send the frames through the model."""
     start = perf_counter()
-    card, packets, payload = Card(network), list[bytes](), 0
+    card, packets, local, payload = Card(network), list[bytes](), list[Delivery](), 0
     for frame in frames:
         packets += card.transmit(frame.data, vport=frame.vport, gso_size=frame.gso_size, accecn=frame.accecn)
-        if card.last_drop is None:
+        local += card.local
+        if card.last_drop is None and not card.local:
             payload += tcp_payload(frame.data)
-    return Expected(packets, payload, card.counters, perf_counter() - start)
+    return Expected(packets, local, payload, card.counters, perf_counter() - start)
 
 
 def tcp_payload(frame: bytes) -> int:

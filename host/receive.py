@@ -22,7 +22,6 @@ from host.packets import CapturedPacket
 from host.progress import Advance, progress_bar
 from host.receive_simulation import ReceiveRun, ReceivingCard, arrivals, open_receiver, run_card
 from host.report import Report, write_json
-from host.segment import check_apart
 from host.wire import SHORTEST
 from sim.model.parse import parse
 from sim.model.receive.delivery import Delivery
@@ -116,7 +115,7 @@ def receive(
         if path is not None:
             captures.check_folder(path)
     packets = captures.read(source)
-    check_apart([source, config_path], [path for path in (target, report_path, trace) if path is not None])
+    captures.check_apart([source, config_path], [path for path in (target, report_path, trace) if path is not None])
     try:
         check_received(config)
     except ValueError as error:

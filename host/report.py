@@ -35,6 +35,8 @@ def build(run: Run, expected: Expected | None, comparison: Comparison | None, pa
         "frames_in": len(run.frames),
         "bytes_in": sum(len(frame.data) for frame in run.frames),
         "frames_sent": run.counters["frames_sent"],
+        "frames_local": run.counters["frames_local"],
+        "bytes_local": sum(len(one.data) for one in run.local),
         "unparsed": run.counters["unparsed"],
         "drops": run.drops,
         "segments_out": len(run.packets),
@@ -72,6 +74,9 @@ def table(report: Mapping[str, Any]) -> Table:
     shown.add_row("card", f"{report['preset']}: {report['width_bits']} bits at {report['clock_hz'] / 1e6:g} MHz")
     shown.add_row("in", f"{report['frames_in']:,} frames, {report['bytes_in']:,} bytes")
     shown.add_row("out", f"{report['segments_out']:,} packets, {report['bytes_out']:,} bytes")
+    if report["frames_local"]:
+        local = f"{report['frames_local']:,} frames, {report['bytes_local']:,} bytes"
+        shown.add_row("to vports", f"{local}, without the wire")
     drops = ", ".join(f"{reason} {count:,}" for reason, count in report["drops"].items())
     shown.add_row("dropped", drops or "none", style="yellow" if drops else "")
     if report["unparsed"]:

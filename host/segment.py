@@ -2,7 +2,7 @@
 
 ::
 
-    IN ── frames, gso_size ──┬── virtual card ── packets, wire times ──┬── OUT, report
+    IN ── frames, gso_size ──┬── virtual card ── packets, wire times ──┬── OUT, LOCAL, report
     CONFIG ── tables ────────┘                                         │
              └── reference model ── packets ───────────────── compare ─┘
 """
@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from hdl.config import NicConfig
-from host import captures, offload, report, simulation
+from host import captures, local, offload, report, simulation
 from host.config import Config, load
 from host.errors import UserError
 from host.expect import Expected, compare, expect, tcp_payload
@@ -63,13 +63,16 @@ def run(
         done = transmit(card, nic, config.driver_network(), frames, progress)
         expected = model.result() if model else None
         elapsed = perf_counter() - start
-    comparison = compare(expected.packets, [packet.data for packet in done.packets]) if expected else None
+    comparison = None
+    if expected:
+        on_the_wire = compare(expected.packets, [packet.data for packet in done.packets])
+        comparison = on_the_wire.and_also(local.compare(expected.local, done.local))
     return done, report.build(done, expected, comparison, payload_sent(config, done, expected), elapsed)
 
 
 def payload_sent(config: Config, done: Run, expected: Expected | None) -> int:
     """TCP payload of the frames that were sent; which those were, only the model can say where some were dropped."""
-    if expected is None and not done.drops:
+    if expected is None and not done.drops and not done.local:
         return sum(tcp_payload(frame.data) for frame in done.frames)
     return (expected or expect(config.model_network(), done.frames)).payload
 
@@ -77,13 +80,6 @@ def payload_sent(config: Config, done: Run, expected: Expected | None) -> int:
 def output_packets(done: Run) -> list[CapturedPacket]:
     """The card's packets at the time at which each began on the wire, to the nearest nanosecond."""
     return [CapturedPacket(packet.data, round(packet.start_ns)) for packet in done.packets]
-
-
-def check_apart(read: Sequence[Path], written: Sequence[Path]) -> None:
-    """Raise UserError if a file would be written over what is read, or two into one."""
-    for number, path in enumerate(written):
-        if path.resolve() in [other.resolve() for other in (*read, *written[:number])]:
-            raise UserError(f"{path}: would be written over, it is used for something else already")
 
 
 def segment(
@@ -94,6 +90,7 @@ def segment(
     vport: str | None,
     preset: str,
     gso_size: int | None,
+    local_path: Path | None,
     report_path: Path | None,
     trace: Path | None,
     check: bool,
@@ -101,11 +98,14 @@ def segment(
     """The whole command but for what it shows. Raises UserError; writes OUT and the report whatever the check says."""
     nic, config = simulation.preset(preset), load(config_path)
     captures.check_writable(target)
+    if local_path is not None:
+        captures.check_writable(local_path)
     for path in (report_path, trace):
         if path is not None:
             captures.check_folder(path)
     packets = captures.read(source)
-    check_apart([source, config_path], [path for path in (target, report_path, trace) if path is not None])
+    written = (target, local_path, report_path, trace)
+    captures.check_apart([source, config_path], [path for path in written if path is not None])
     try:
         frames = to_frames(packets, config, vport=vport, gso_size=gso_size)
     except CaptureError as error:
@@ -114,9 +114,12 @@ def segment(
         raise UserError(f"{config_path}: {error}") from None
     if trace is not None:
         captures.write_bytes(trace, ())  # the simulator would not say that it cannot
-    with open_card(nic, trace) as card, progress_bar("segmenting") as progress:
+    to_vports = any(entry.to[0] == "vport" for entry in config.forward)
+    with open_card(nic, trace, local=to_vports) as card, progress_bar("segmenting") as progress:
         done, figures = run(card, config, nic, frames, progress, check=check)
     captures.write(target, output_packets(done))
+    if local_path is not None:
+        captures.write(local_path, local.packets(done), [vport.name for vport in config.vport])
     if report_path is not None:
         report.write_json(report_path, figures)
     return figures

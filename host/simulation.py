@@ -22,6 +22,7 @@ from host.progress import Advance, waiting
 
 if TYPE_CHECKING:
     from sim.card import Frame, Packet, VirtualCard
+    from sim.card.deliveries import Delivery
 
 DROP = "drop."
 COMPILING = "compiling the virtual card (once for each preset, up to a minute)"
@@ -35,8 +36,12 @@ def preset(name: str) -> NicConfig:
 
 
 @contextmanager
-def open_card(config: NicConfig, trace: Path | None = None, *, show: bool = True) -> Iterator[VirtualCard]:
+def open_card(
+    config: NicConfig, trace: Path | None = None, *, show: bool = True, local: bool = False
+) -> Iterator[VirtualCard]:
     """A card, reset and with empty tables; `show`: say that it is being compiled, where that takes long.
+
+    `local`: one that hands frames to other vports. It runs slower.
 
     Raises UserError where it cannot be built or gets stuck.
     """
@@ -44,7 +49,7 @@ def open_card(config: NicConfig, trace: Path | None = None, *, show: bool = True
 
     try:
         with waiting(COMPILING) if show else nullcontext():
-            card = VirtualCard(config, trace=trace)
+            card = VirtualCard(config, trace=trace, local=local)
         with card:
             yield card
     except (BuildError, CardError) as error:
@@ -55,13 +60,14 @@ def open_card(config: NicConfig, trace: Path | None = None, *, show: bool = True
 class Run:
     """What became of some frames.
 
-    `frames` are in the order of the card's turns, `counters` the card's, `seconds` those of the machine that ran the
-    simulation.
+    `frames` are in the order of the card's turns, `local` what some of them became for other vports. `counters` are the
+    card's, `seconds` those of the machine that ran the simulation.
     """
 
     config: NicConfig
     frames: Sequence[Frame]
     packets: Sequence[Packet]
+    local: Sequence[Delivery]
     counters: dict[str, int]
     cycles: int
     seconds: float
@@ -74,11 +80,17 @@ class Run:
 
     @property
     def accounted(self) -> bool:
-        """Whether every frame was sent or dropped under a name, and the card gave as many packets as it says."""
-        counted = self.counters["frames_sent"] + sum(self.drops.values())
-        return len(self.frames) == self.counters["frames_in"] == counted and self.counters["packets_out"] == len(
-            self.packets
+        """Whether every frame was sent, handed over or dropped under a name, and as many came out as the card says."""
+        counted = self.counters["frames_sent"] + self.counters["frames_local"] + sum(self.drops.values())
+        return (
+            len(self.frames) == self.counters["frames_in"] == counted
+            and self.counters["packets_out"] == len(self.packets)
+            and self.counters["frames_local"] == len(self.local)
         )
+
+    def time_ns(self, local: Delivery) -> int:
+        """When a frame was handed over, since reset."""
+        return round(local.cycle * 10**9 / self.config.clock_hz)
 
     @property
     def wire_units(self) -> int:
@@ -106,4 +118,6 @@ def transmit(card: VirtualCard, config: NicConfig, network: Network, frames: Seq
     tables.program(card, network, config.width)
     result = card.transmit(frames, progress=progress)
     sent = [frames[number] for number in result.order]
-    return Run(config, sent, result.packets, counters.read(card), result.cycles, result.seconds, result.underruns)
+    return Run(
+        config, sent, result.packets, result.local, counters.read(card), result.cycles, result.seconds, result.underruns
+    )

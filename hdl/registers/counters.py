@@ -26,6 +26,14 @@ class TxCounter(IntEnum):
     UNPARSED = 12  # frames that were sent whole because their headers could not be parsed
 
 
-COUNTERS = 13
+class LocalCounter(IntEnum):
+    """What is counted of frames for another vport of the card, which the transmit path never sees. In the same bank."""
+
+    FRAMES_LOCAL = 13  # handed over
+    LOCAL_BAD_LENGTH = 14  # not handed over, for the descriptor's length and the data disagree
+
+
+COUNTERS = 13  # of the transmit path
+SIDE_COUNTERS = COUNTERS + len(LocalCounter)  # of the transmit side
 MINIMUM_FRAME = 14
 MAXIMUM_FRAME = 22 + 40 + 65_535  # two tags, an IPv6 header, the largest payload that it can say

@@ -39,6 +39,7 @@ class Table(IntEnum):
     PROFILE = 4
     TEMPLATE = 5  # row = profile * (TEMPLATE_BYTES / width) + beat
     SEQUENCE = 6  # the next GRE sequence number of a tunnel
+    LOCAL = 7  # who is on this card: a place of LOCAL_TABLE, LOCAL_WILDCARDS + vnet, or LOCAL_VPORTS + vport
 
 
 VPORT_FIELDS: Fields = {"valid": 1, "vnet": VNET_BITS}
@@ -108,3 +109,14 @@ MAC_HASH_MASKS: tuple[tuple[int, ...], ...] = (
 
 # 128 places for 64 entries
 EXACT_TABLE = ExactTable(fields=EXACT_FIELDS, key=("vnet", "mac"), masks=MAC_HASH_MASKS)
+
+# The same keys at the same places, and which of them are another vport of this card.
+LOCAL_FIELDS: Fields = {"valid": 1, "local": 1, "vport": VPORT_BITS}
+LOCAL_TABLE = ExactTable(
+    fields={**LOCAL_FIELDS, "vnet": VNET_BITS, "mac": 48}, key=("vnet", "mac"), masks=MAC_HASH_MASKS
+)
+LOCAL_WILDCARDS = 256  # row of the first vnet's wildcard in Table.LOCAL
+
+# What another vport takes.
+LOCAL_VPORT_FIELDS: Fields = {"receive_mtu": 17}  # bytes behind the Ethernet header, tags not counted
+LOCAL_VPORTS = 512  # row of the first vport in Table.LOCAL

@@ -1,4 +1,4 @@
-"""The C interface of the receiving card: receive.cpp, line.h, memory.h and records.h."""
+"""The C interface of the receiving card: receive.cpp, line.h and upward.h."""
 
 from ctypes import POINTER, Structure, byref, c_int, c_uint64, sizeof
 from enum import IntEnum
@@ -79,6 +79,12 @@ class Delivered(Structure):
     )
 
 
+def delivered(heads: bytes, data: bytes) -> tuple[list[Delivered], bytes]:
+    """Deliveries one by one, and their data as it is."""
+    count = len(heads) // sizeof(Delivered)
+    return list((Delivered * count).from_buffer_copy(heads)) if count else [], data
+
+
 class ReceiveLibrary(Library):
     FUNCTIONS = (
         ("card_configure", None, [POINTER(Options)]),
@@ -105,9 +111,7 @@ class ReceiveLibrary(Library):
 
     def frames(self) -> tuple[list[Delivered], bytes]:
         """The deliveries kept, and their data; the card forgets them."""
-        heads, data = self._kept(self._c.card_frames, self._c.card_forget_frames, sizeof(Delivered))
-        count = len(heads) // sizeof(Delivered)
-        return list((Delivered * count).from_buffer_copy(heads)) if count else [], data
+        return delivered(*self._kept(self._c.card_frames, self._c.card_forget_frames, sizeof(Delivered)))
 
     def state(self) -> State:
         state = State()

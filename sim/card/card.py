@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from hdl.config import NicConfig
-from hdl.registers.counters import COUNTERS, MAXIMUM_FRAME, DropReason, TxCounter
+from hdl.registers.counters import MAXIMUM_FRAME, SIDE_COUNTERS, DropReason, LocalCounter, TxCounter
 from hdl.stream.beat import FRAME_LENGTH_BITS
 from sim.card.base import CHUNK, PATIENCE, SETTLE, Card, CardError, CardHang, Progress, chance
 from sim.card.binding import Status
+from sim.card.binding_receive import FAULTS, FaultKind
 from sim.card.binding_transmit import FRAME_HEAD, PACKET, Options, State, TransmitLibrary
-from sim.card.tops import TRANSMIT
+from sim.card.deliveries import delivery
+from sim.card.tops import TRANSMIT, TRANSMIT_LOCAL
 from sim.card.traffic import Frame, Measurement, Packet, Result
+
+BUFFERS = 256
 
 
 class VirtualCard(Card[TransmitLibrary]):
@@ -23,7 +27,8 @@ class VirtualCard(Card[TransmitLibrary]):
 
         transmit ──> host memory ── descriptor, i ──> [ RTL ] ── o ──> MAC (FIFO of `mac_fifo` bytes) ──> packets, times
                           ^────────── turn ───────────┘ │ │
-        write_row ──────────────────────────────────────┘ └──────────> read_counter
+        write_row ──────────────────────────────────────┘ │└─────────> read_counter
+                                                          └── place, delivery ──> memory ──> frames for other vports
 
     Each vport's frames leave in their order; whose turn it is, the card says. The host offers a vport's descriptors as
     long as the card has room for them.
@@ -38,17 +43,25 @@ class VirtualCard(Card[TransmitLibrary]):
     config : width, clock and line rate
     trace : write a waveform (VCD) of every signal here; slow
     component : hardware to run, with the ports of `hdl.tx.side.TxSide`; default is that of `config`
+    local : with what hands frames to other vports; without it, they are dropped
     mac_fifo : line time, in bytes, that the MAC takes ahead before it is no longer ready
 
     Raises BuildError if the card cannot be compiled.
     """
 
     def __init__(
-        self, config: NicConfig, *, trace: Path | None = None, component: Any = None, mac_fifo: int = 2048
+        self,
+        config: NicConfig,
+        *,
+        trace: Path | None = None,
+        component: Any = None,
+        mac_fifo: int = 2048,
+        local: bool = False,
     ) -> None:
         if mac_fifo < 1:
             raise ValueError(f"mac_fifo is {mac_fifo} bytes; it must be at least 1")
-        super().__init__(config, TRANSMIT, TransmitLibrary, counters=COUNTERS, trace=trace, component=component)
+        top = TRANSMIT_LOCAL if local else TRANSMIT
+        super().__init__(config, top, TransmitLibrary, counters=SIDE_COUNTERS, trace=trace, component=component)
         self.mac_fifo = mac_fifo
 
     def transmit(
@@ -60,7 +73,11 @@ class VirtualCard(Card[TransmitLibrary]):
         wire: bool = True,
         seed: int = 0,
         quantum: int = MAXIMUM_FRAME,
+        place_pause: float = 0.0,
+        delivery_pause: float = 0.0,
+        buffers: int = BUFFERS,
         progress: Progress | None = None,
+        chunk: int = CHUNK,
     ) -> Result:
         """Gives frames to the card and runs it until it has sent what they become.
 
@@ -70,23 +87,37 @@ class VirtualCard(Card[TransmitLibrary]):
         wire : the MAC sends at line rate; otherwise it takes all that comes
         seed : of the pauses
         quantum : bytes that a vport may send at a turn
-        progress : called with frames taken and frames given
+        place_pause, delivery_pause : chance that the host takes no placement, or no delivery, in a cycle
+        buffers : that the card may have at once, for frames to other vports
+        progress : called with frames taken and frames given, every `chunk` cycles; it may rewrite tables
+        chunk : cycles
 
         Raises CardHang if the card stops with work left, CardError if it breaks a rule of its interfaces.
         """
         frames = list(frames)
-        self._configure(input_pause, output_pause, wire=wire, seed=seed, quantum=quantum, record=True)
+        self._configure(
+            input_pause,
+            output_pause,
+            place_pause,
+            delivery_pause,
+            wire=wire,
+            seed=seed,
+            quantum=quantum,
+            buffers=buffers,
+            record=True,
+        )
         before, began = self._library.state(), time.perf_counter()
         self._push(frames, loop=False)
-        self._drain(before.frames_in, len(frames), progress)
+        self._drain(before.frames_in, len(frames), progress, chunk)
         wire_time = self._between(before, self._library.state(), time.perf_counter() - began)
         order = self._library.order()
+        kept, bodies = self._library.frames()
         heads, data = self._library.packets()
         packets = [
             Packet(data[offset : offset + size], start * self._tick_ns, first, last)
             for offset, size, start, first, last in PACKET.iter_unpack(heads)
         ]
-        return Result(packets=packets, order=order, wire=wire_time)
+        return Result(packets=packets, local=[delivery(one, bodies) for one in kept], order=order, wire=wire_time)
 
     def measure(
         self, frames: Iterable[Frame], *, warm_up_cycles: int, cycles: int, progress: Progress | None = None
@@ -104,7 +135,7 @@ class VirtualCard(Card[TransmitLibrary]):
         frames = list(frames)
         if not frames:
             raise ValueError("there are no frames to measure with")
-        self._configure(0, 0, wire=True, seed=0, quantum=MAXIMUM_FRAME, record=False)
+        self._configure(0, 0, 0, 0, wire=True, seed=0, quantum=MAXIMUM_FRAME, buffers=BUFFERS, record=False)
         self._push(frames, loop=True)
         self._run(warm_up_cycles)
         before, began, left = self._library.state(), time.perf_counter(), cycles
@@ -120,7 +151,17 @@ class VirtualCard(Card[TransmitLibrary]):
         return measurement
 
     def _configure(
-        self, input_pause: float, output_pause: float, *, wire: bool, seed: int, quantum: int, record: bool
+        self,
+        input_pause: float,
+        output_pause: float,
+        place_pause: float,
+        delivery_pause: float,
+        *,
+        wire: bool,
+        seed: int,
+        quantum: int,
+        buffers: int,
+        record: bool,
     ) -> None:
         if not 1 <= quantum < 1 << FRAME_LENGTH_BITS:
             raise ValueError(f"quantum is {quantum} bytes; it must be 1 to {(1 << FRAME_LENGTH_BITS) - 1}")
@@ -133,6 +174,9 @@ class VirtualCard(Card[TransmitLibrary]):
                 record,
                 self.config.vport_queue,
                 quantum,
+                chance("place_pause", place_pause),
+                chance("delivery_pause", delivery_pause),
+                buffers,
             )
         )
 
@@ -152,13 +196,16 @@ class VirtualCard(Card[TransmitLibrary]):
                 f"wrong number of bytes, {state.unstable} beats changed or withdrawn before they were taken, "
                 f"{state.wrong_turns} descriptors that are not what was given or out of their vport's order"
             )
+        if state.fault.kind:
+            what = FAULTS[FaultKind(state.fault.kind)].format(handle=state.fault.handle, byte=state.fault.byte)
+            raise CardError(f"the card's output broke a rule in cycle {state.fault.cycle}: {what}")
         if status is Status.STUCK:
             raise CardHang(self._outstanding(state))
         self._tell_time(state.cycle)
         return status
 
-    def _drain(self, taken_before: int, total: int, progress: Progress | None) -> None:
-        while (status := self._run(CHUNK)) is Status.RUNNING:
+    def _drain(self, taken_before: int, total: int, progress: Progress | None, chunk: int = CHUNK) -> None:
+        while (status := self._run(chunk)) is Status.RUNNING:
             if progress:
                 progress(self._library.state().frames_in - taken_before, total)
         assert status is Status.IDLE
@@ -189,7 +236,8 @@ class VirtualCard(Card[TransmitLibrary]):
         handshakes = ", ".join(
             f"{name} {getattr(state, name)}" for name in ("i_valid", "i_ready", "o_valid", "o_ready")
         )
-        counts = {counter.name.lower(): self.read_counter(counter) for counter in (*DropReason, *TxCounter)}
+        names = (*DropReason, *TxCounter, *LocalCounter)
+        counts = {counter.name.lower(): self.read_counter(counter) for counter in names}
         counters = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "all 0"
         return (
             f"the card hangs: nothing moved for {PATIENCE} cycles before cycle {state.cycle}. "

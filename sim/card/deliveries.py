@@ -1,10 +1,11 @@
-"""What comes out of the receiving card."""
+"""What comes out of a card for a host."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from hdl.registers.receive import ChecksumStatus, RxReason
+from sim.card.binding_receive import Delivered
 
 GSO_NONE, GSO_TCPV4, GSO_TCPV6 = 0, 1, 4  # virtio-net's
 
@@ -39,6 +40,30 @@ class Delivery:
     def vport_set(self) -> frozenset[int]:
         """Indices of the vports that get it."""
         return frozenset(index for index in range(64) if self.vports >> index & 1)
+
+
+def delivery(record: Delivered, data: bytes) -> Delivery:
+    """A record of the C interface; `data`: of all frames kept."""
+    return Delivery(
+        data=data[record.offset : record.offset + record.size],
+        vports=record.vports,
+        queue=record.queue,
+        gso_size=record.gso_size,
+        gso_type=(GSO_TCPV6 if record.tcpv6 else GSO_TCPV4) if record.gso_size else GSO_NONE,
+        fixed_id=bool(record.fixed_id),
+        ip_status=ChecksumStatus(record.ip_status),
+        l4_status=ChecksumStatus(record.l4_status),
+        packets=record.packets,
+        slow=bool(record.slow),
+        hash=record.hash,
+        vnet=record.vnet,
+        entry=record.entry,
+        tunnelled=bool(record.tunnelled),
+        tag=record.tci if record.tagged else None,
+        cut=bool(record.cut),
+        cycle=record.cycle,
+        last_byte_cycle=record.last_byte_cycle,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

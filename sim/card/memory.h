@@ -8,6 +8,10 @@
 #include <memory>
 #include <vector>
 
+#ifndef BUFFER_BYTES
+#define BUFFER_BYTES (1 << 16)
+#endif
+
 // What a card did wrong. Python has the same list, with words.
 enum class FaultKind : uint64_t {
     NONE,
@@ -32,7 +36,7 @@ struct Fault {
 // At most `limit` buffers are the card's at once. Handles are scattered over all 16 bits.
 class Memory {
 public:
-    static constexpr uint32_t SIZE = 1 << 16;  // bytes a buffer
+    static constexpr uint32_t SIZE = BUFFER_BYTES;
     static constexpr uint32_t NONE = ~0u;
 
     uint64_t limit = 0;
@@ -99,7 +103,7 @@ private:
     struct Buffer {
         bool claimed = false;               // by the card
         uint32_t top = 0;                   // behind the last byte placed
-        uint64_t written[SIZE / 64 + 1]{};  // a bit a byte
+        uint64_t written[SIZE / 64 + 2]{};  // a bit a byte
         uint8_t data[SIZE];
     };
     std::vector<std::unique_ptr<Buffer>> buffers_;  // by handle; made when they are first needed

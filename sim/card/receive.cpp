@@ -5,17 +5,16 @@
 //
 // A C interface for ctypes; one step() is one clock cycle. `layout.h` and the class `Vcard` are generated.
 
+#include <algorithm>
 #include <cstdint>
-#include <type_traits>
-#include <vector>
+#include <iterator>
 
 #include "bits.h"
 #include "line.h"
-#include "memory.h"
 #include "pauses.h"
 #include "rate.h"
-#include "records.h"
 #include "rtl.h"
+#include "upward.h"
 
 struct CardOptions {
     uint64_t input_pause;     // chance of a pause in a cycle, 2^-32
@@ -48,29 +47,19 @@ struct CardState {
 struct Card {
     Rtl rtl;
     Line line;
-    Memory memory;
-    Pauses place_pauses, delivery_pauses;
+    Upward upward;
     CardOptions options{};
     CardState counts{};
-    std::vector<Delivered> frames;
-    std::vector<uint8_t> data;
     uint64_t cycle = 0;
     uint64_t progress = 0;           // the last cycle in which anything moved, or had yet to arrive
-    bool inside = false;             // a placement is under way, and goes on here:
-    uint32_t next_handle = 0, next_offset = 0;
-    Watch<std::remove_reference_t<decltype(Vcard::place___05Fpayload)>> place;
-    Watch<std::remove_reference_t<decltype(Vcard::delivery___05Fpayload)>> delivery;
 
     Card(const Rate& rate, const char* trace) : rtl(rate.cycle_ps, trace), line(rate) { reset(); }
 
     void reset() {
         line.reset();
-        memory = Memory();
+        upward.reset();
         counts = {};
-        frames.clear(), data.clear();
         cycle = progress = 0;
-        inside = false;
-        place.reset(), delivery.reset();
         rtl.reset();
     }
 
@@ -84,24 +73,11 @@ struct Card {
                 progress = cycle;  // the card waits for the line
             }
         }
-        if (!rtl->buffer___05Fvalid && memory.spare()) {
-            rtl->buffer___05Fpayload = memory.take();
-            rtl->buffer___05Fvalid = 1;
-        }
-        rtl->place___05Fready = !place_pauses.draw();
-        rtl->delivery___05Fready = !delivery_pauses.draw();
+        upward.offer(rtl);
         rtl.eval(0);
 
         const bool taken = rtl->i___05Fvalid && rtl->i___05Fready;
-        const bool claimed = rtl->buffer___05Fvalid && rtl->buffer___05Fready;
-        const bool placed = rtl->place___05Fvalid && rtl->place___05Fready;
-        const bool handed = rtl->delivery___05Fvalid && rtl->delivery___05Fready;
-        if (!place.keeps(rtl->place___05Fvalid, rtl->place___05Fready, rtl->place___05Fpayload)) fail(FaultKind::PLACE_UNSTABLE);
-        if (!delivery.keeps(rtl->delivery___05Fvalid, rtl->delivery___05Fready, rtl->delivery___05Fpayload)) {
-            fail(FaultKind::DELIVERY_UNSTABLE);
-        }
-        if (placed) write(rtl->place___05Fpayload.m_storage);
-        if (handed) hand_up(rtl->delivery___05Fpayload.m_storage);
+        const bool moved = upward.take(rtl, cycle, line.last_cycle);
         if (rtl->open > counts.open_peak) counts.open_peak = rtl->open;
         rtl.eval(1);
 
@@ -109,60 +85,13 @@ struct Card {
             line.advance(cycle);
             rtl->i___05Fvalid = 0;
         }
-        if (claimed) rtl->buffer___05Fvalid = 0;
-        if (taken || claimed || placed || handed) progress = cycle;
+        upward.clocked(rtl);
+        if (taken || moved) progress = cycle;
         ++cycle;
     }
 
-    void fail(FaultKind kind, uint64_t handle = 0, uint64_t byte = 0) {
-        if (!broken()) counts.fault = {kind, cycle, handle, byte};
-    }
-
-    void write(const uint32_t* beat) {
-        const unsigned bytes = get(beat, layout::PLACE_BYTES);
-        const bool last = get(beat, layout::PLACE_LAST);
-        const uint32_t handle = get(beat, layout::PLACE_HANDLE), offset = get(beat, layout::PLACE_OFFSET);
-        if (last ? !bytes || bytes > layout::WIDTH : bytes != layout::WIDTH) return fail(FaultKind::PLACE_BYTES, handle, bytes);
-        if (inside && (handle != next_handle || offset != next_offset)) return fail(FaultKind::PLACE_JUMPS, handle, offset);
-        if (!has(handle)) return fail(FaultKind::PLACE_NOT_CLAIMED, handle, offset);
-        if (offset + bytes > Memory::SIZE) return fail(FaultKind::PLACE_BEYOND, handle, Memory::SIZE);
-        const uint32_t twice =
-            memory.write<layout::WIDTH>(handle, offset, bytes, reinterpret_cast<const uint8_t*>(beat));
-        if (options.once && twice != Memory::NONE) return fail(FaultKind::PLACE_TWICE, handle, twice);
-        inside = !last;
-        next_handle = handle, next_offset = offset + bytes;
-    }
-
-    void hand_up(const uint32_t* record) {
-        const uint32_t reason = get(record, layout::DELIVERY_REASON), packets = get(record, layout::DELIVERY_PACKETS);
-        const uint32_t handle = get(record, layout::DELIVERY_HANDLE), length = get(record, layout::DELIVERY_LENGTH);
-        const bool claimed = get(record, layout::DELIVERY_CLAIMED);
-        if ((claimed || !reason) && !(claimed && has(handle))) return fail(FaultKind::DELIVERY_NOT_CLAIMED, handle);
-        if (reason) {
-            counts.lost[reason] += packets;
-        } else {
-            if (length > Memory::SIZE) return fail(FaultKind::DELIVERY_LENGTH, handle, length);
-            const uint32_t hole = memory.hole(handle, length);
-            if (hole != Memory::NONE) return fail(FaultKind::DELIVERY_HOLE, handle, hole);
-            ++counts.frames, counts.packets_out += packets, counts.bytes_out += length;
-            if (options.record) {
-                frames.push_back(delivered(record, data.size(), cycle, line.last_cycle));
-                const uint8_t* from = memory.data(handle);
-                data.insert(data.end(), from, from + length);
-                const int64_t beyond = patch(record, data.data() + data.size() - length, length);
-                if (beyond >= 0) return fail(FaultKind::DELIVERY_PATCH, handle, beyond);
-            }
-        }
-        if (claimed) memory.give_back(handle);
-    }
-
-    // A buffer that is offered is not the card's before it took it.
-    bool has(uint32_t handle) const {
-        return memory.claimed(handle) && !(rtl->buffer___05Fvalid && rtl->buffer___05Fpayload == handle);
-    }
-
-    bool broken() const { return counts.fault.kind != FaultKind::NONE; }
-    bool idle() const { return line.done() && !inside; }
+    bool broken() const { return upward.broken(); }
+    bool idle() const { return line.done() && !upward.inside; }
 };
 
 #include "exports.h"
@@ -171,10 +100,13 @@ EXPORT void card_configure(Card* card, const CardOptions* options) {
     card->options = *options;
     card->line.configure(options->line_rate, options->fifo_bytes);
     card->line.pauses.start(3 * options->seed, options->input_pause);
-    card->place_pauses.start(3 * options->seed + 1, options->place_pause);
-    card->delivery_pauses.start(3 * options->seed + 2, options->delivery_pause);
-    card->memory.limit = options->buffers;
-    card->memory.used_peak = card->memory.used;
+    card->upward.place_pauses.start(3 * options->seed + 1, options->place_pause);
+    card->upward.delivery_pauses.start(3 * options->seed + 2, options->delivery_pause);
+    Upward& upward = card->upward;
+    upward.memory.limit = options->buffers;
+    upward.memory.used_peak = upward.memory.used;
+    upward.record = options->record;
+    upward.once = options->once;
     card->counts.open_peak = card->rtl->open;
     card->rtl->idle = options->idle;
     card->rtl->timeout = options->timeout;
@@ -201,29 +133,33 @@ EXPORT void card_flush(Card* card, int flush) {
 
 // Frames kept and their bytes, and where they are. Valid until the card runs again.
 EXPORT uint64_t card_frames(Card* card, const Delivered** frames, const uint8_t** data, uint64_t* bytes) {
-    *frames = card->frames.data();
-    *data = card->data.data();
-    *bytes = card->data.size();
-    return card->frames.size();
+    *frames = card->upward.frames.data();
+    *data = card->upward.data.data();
+    *bytes = card->upward.data.size();
+    return card->upward.frames.size();
 }
 
 EXPORT void card_forget_frames(Card* card) {
-    card->frames.clear();
-    card->data.clear();
+    card->upward.frames.clear();
+    card->upward.data.clear();
 }
 
 EXPORT void card_state(Card* card, CardState* state) {
     const Rtl& rtl = card->rtl;
     const Line& line = card->line;
-    const Memory& memory = card->memory;
+    const Upward& upward = card->upward;
+    const Memory& memory = upward.memory;
     CardState& s = *state = card->counts;
     s.cycle = card->cycle;
     s.packets_in = line.packets, s.bytes_in = line.bytes, s.line_bytes = line.line_bytes, s.overruns = line.overruns;
     s.buffers_out = memory.outside - rtl->buffer___05Fvalid;
     s.buffers_used = memory.used, s.buffers_peak = memory.used_peak;
+    s.frames = upward.count, s.packets_out = upward.packets, s.bytes_out = upward.bytes;
+    s.fault = upward.fault;
+    std::copy(std::begin(upward.lost), std::end(upward.lost), s.lost);
     s.held = rtl->held, s.open = rtl->open;
     s.packets_left = line.left(), s.taken_of_packet = line.taken_of_packet();
-    s.inside = card->inside;
+    s.inside = upward.inside;
     s.i_valid = rtl->i___05Fvalid, s.i_ready = rtl->i___05Fready;
     s.place_valid = rtl->place___05Fvalid, s.place_ready = rtl->place___05Fready;
     s.delivery_valid = rtl->delivery___05Fvalid, s.delivery_ready = rtl->delivery___05Fready;

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from hdl.config import NicConfig
-from hdl.registers.receive import ChecksumStatus, RxCounter, RxReason
+from hdl.registers.receive import RxCounter, RxReason
 from sim.card.base import CHUNK, PATIENCE, SETTLE, Card, CardError, CardHang, Progress, chance
 from sim.card.binding import Status
 from sim.card.binding_receive import (
     FAULTS,
     PACKET_HEAD,
-    Delivered,
     FaultKind,
     Options,
     ReceiveLibrary,
     State,
 )
-from sim.card.deliveries import GSO_NONE, GSO_TCPV4, GSO_TCPV6, Delivery, ReceiveMeasurement, ReceiveResult
+from sim.card.deliveries import ReceiveMeasurement, ReceiveResult, delivery
 from sim.card.tops import RECEIVE
 
 DRAIN = 1_000  # quiet cycles after which all that the card took has come to where a flush finds it
@@ -130,7 +129,7 @@ class VirtualReceiver(Card[ReceiveLibrary]):
         after, seconds = self._library.state(), time.perf_counter() - began
         records, data = self._library.frames()
         return ReceiveResult(
-            deliveries=[_delivery(record, data) for record in records],
+            deliveries=[delivery(record, data) for record in records],
             lost=_lost(before, after),
             start_cycle=before.cycle,
             cycles=after.cycle - before.cycle,
@@ -283,29 +282,6 @@ class VirtualReceiver(Card[ReceiveLibrary]):
             f"{'; '.join(waits)}. {handshakes}. {state.packets_in} packets in, {state.frames} frames delivered, "
             f"{state.buffers_out} buffers are the card's, {state.held} packets held. Its counters: {counters}"
         )
-
-
-def _delivery(record: Delivered, data: bytes) -> Delivery:
-    return Delivery(
-        data=data[record.offset : record.offset + record.size],
-        vports=record.vports,
-        queue=record.queue,
-        gso_size=record.gso_size,
-        gso_type=(GSO_TCPV6 if record.tcpv6 else GSO_TCPV4) if record.gso_size else GSO_NONE,
-        fixed_id=bool(record.fixed_id),
-        ip_status=ChecksumStatus(record.ip_status),
-        l4_status=ChecksumStatus(record.l4_status),
-        packets=record.packets,
-        slow=bool(record.slow),
-        hash=record.hash,
-        vnet=record.vnet,
-        entry=record.entry,
-        tunnelled=bool(record.tunnelled),
-        tag=record.tci if record.tagged else None,
-        cut=bool(record.cut),
-        cycle=record.cycle,
-        last_byte_cycle=record.last_byte_cycle,
-    )
 
 
 def _lost(before: State, after: State) -> dict[RxReason, int]:

@@ -24,8 +24,15 @@ class Top:
 
 
 def transmit_side(config: NicConfig) -> Any:
-    """`hdl.tx.side.TxSide`."""
+    """`hdl.tx.side.TxSide` without what hands frames to other vports: that would take a third of the time."""
     from hdl.tx.side import TxSide  # late: a card that is in the cache does not need it
+
+    return TxSide(config, local=False)
+
+
+def whole_transmit_side(config: NicConfig) -> Any:
+    """All of `hdl.tx.side.TxSide`."""
+    from hdl.tx.side import TxSide
 
     return TxSide(config)
 
@@ -38,5 +45,7 @@ def receive_path(config: NicConfig) -> Any:
 
 
 SHARED = ("bits.h", "exports.h", "pauses.h", "rate.h", "rtl.h")  # by the harnesses
-TRANSMIT = Top("transmit", transmit_side, ("transmit.cpp", "host.h", "mac.h"))
-RECEIVE = Top("receive", receive_path, ("receive.cpp", "line.h", "memory.h", "records.h"))
+UPWARD = ("upward.h", "memory.h", "records.h")  # by those that hand frames up
+TRANSMIT = Top("transmit", transmit_side, ("transmit.cpp", "host.h", "mac.h", *UPWARD))
+TRANSMIT_LOCAL = Top("transmit and local", whole_transmit_side, TRANSMIT.harness)
+RECEIVE = Top("receive", receive_path, ("receive.cpp", "line.h", *UPWARD))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from hdl.stream.beat import FRAME_LENGTH_BITS
+from sim.card.deliveries import Delivery
 
 LARGEST_LENGTH = (1 << FRAME_LENGTH_BITS) - 1
 
@@ -90,6 +91,7 @@ class Result:
     """What became of some frames."""
 
     packets: list[Packet]  # in the order in which they left
+    local: list[Delivery]  # frames for other vports, likewise
     order: list[int]  # numbers of the frames as the card took turns between vports; a vport's own keep their order
     wire: Measurement  # over all cycles, with the quiet time at the end
 

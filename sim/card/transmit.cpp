@@ -1,12 +1,17 @@
 // The virtual card: the compiled transmit side between a host that always has frames and a MAC at line rate.
 //
 //     Python ── push ──> Host ── descriptor, i ──> [ compiled RTL ] ── o ──> Mac ── packets ──> Python
-//                         ^─────────── turn ───────┘  ^ table   ^ counter
+//                         ^─────────── turn ───────┘ │ ^ table   ^ counter
+//                                                      └ place, delivery ──> memory ── frames for other vports ──> Python
 //
 // A C interface for ctypes; one step() is one clock cycle. `layout.h` and the class `Vcard` are generated.
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <type_traits>
+
+#define BUFFER_BYTES (65536 + 128)  // a frame of a host may be longer than 64 KB
 
 #include "bits.h"
 #include "host.h"
@@ -14,6 +19,7 @@
 #include "pauses.h"
 #include "rate.h"
 #include "rtl.h"
+#include "upward.h"
 
 struct CardOptions {
     uint64_t input_pause;   // chance of a pause in a cycle, 2^-32
@@ -23,6 +29,9 @@ struct CardOptions {
     uint64_t record;        // keep the packets' bytes, and the order of frames
     uint64_t places;        // descriptors of a vport that the card has room for
     uint64_t quantum;       // an input of the card
+    uint64_t place_pause;   // chance of a pause in a cycle, 2^-32
+    uint64_t delivery_pause;
+    uint64_t buffers;       // that the card may have at once
 };
 
 struct CardState {
@@ -35,12 +44,17 @@ struct CardState {
     uint64_t frames_waiting, taken_of_frame;
     uint64_t inside, given_of_packet;   // a packet is under way; its bytes so far
     uint64_t i_valid, i_ready, o_valid, o_ready;
+    uint64_t local_frames, local_bytes;  // handed to other vports
+    uint64_t buffers_used, buffers_peak;
+    Fault fault;
+    uint64_t lost[1 << layout::DELIVERY_REASON.width];  // frames for other vports that came to nothing
 };
 
 struct Card {
     Rtl rtl;
     Host host;
     Mac mac;
+    Upward upward;
     Pauses output_pauses;
     CardOptions options{};
     uint64_t cycle = 0;
@@ -53,6 +67,7 @@ struct Card {
 
     void reset() {
         host.reset();
+        upward.reset();
         mac.reset();
         cycle = progress = unstable = 0;
         output.reset(), turns.reset();
@@ -70,6 +85,7 @@ struct Card {
             rtl->i___05Fvalid = 1;
         }
         rtl->o___05Fready = (!options.fifo_bytes || mac.room(cycle, options.fifo_bytes)) && !output_pauses.draw();
+        upward.offer(rtl);
         rtl.eval(0);
 
         const bool queued = rtl->descriptor___05Fvalid && rtl->descriptor___05Fready;
@@ -85,19 +101,21 @@ struct Card {
             mac.take(cycle, reinterpret_cast<const uint8_t*>(beat), get(beat, layout::O_BYTES),
                      get(beat, layout::O_LAST), options.record, !output_pauses.active());
         }
+        const bool moved = upward.take(rtl, cycle, cycle);
         rtl.eval(1);
+        upward.clocked(rtl);
 
         if (taken) {
             host.advance();
             rtl->i___05Fvalid = 0;
         }
         if (queued) rtl->descriptor___05Fvalid = 0;
-        if (taken || given || queued || turn) progress = cycle;
+        if (taken || given || queued || turn || moved) progress = cycle;
         ++cycle;
     }
 
-    bool broken() const { return unstable || mac.malformed || host.wrong; }
-    bool idle() const { return host.empty() && !mac.inside; }
+    bool broken() const { return unstable || mac.malformed || host.wrong || upward.broken(); }
+    bool idle() const { return host.empty() && !mac.inside && !upward.inside; }
 };
 
 #include "exports.h"
@@ -106,6 +124,10 @@ EXPORT void card_configure(Card* card, const CardOptions* options) {
     card->options = *options;
     card->host.pauses.start(2 * options->seed, options->input_pause);
     card->host.descriptor_pauses.start(~options->seed, options->input_pause);
+    card->upward.place_pauses.start(5 * options->seed + 3, options->place_pause);
+    card->upward.delivery_pauses.start(5 * options->seed + 4, options->delivery_pause);
+    card->upward.memory.limit = options->buffers;
+    card->upward.record = options->record;
     card->host.places = options->places;
     card->host.record = options->record;
     card->rtl->quantum = options->quantum;
@@ -138,6 +160,19 @@ EXPORT uint64_t card_order(Card* card, const uint32_t** numbers) {
     return card->host.order.size();
 }
 
+// Frames for other vports and their bytes, and where they are. Valid until the card runs again.
+EXPORT uint64_t card_frames(Card* card, const Delivered** frames, const uint8_t** data, uint64_t* bytes) {
+    *frames = card->upward.frames.data();
+    *data = card->upward.data.data();
+    *bytes = card->upward.data.size();
+    return card->upward.frames.size();
+}
+
+EXPORT void card_forget_frames(Card* card) {
+    card->upward.frames.clear();
+    card->upward.data.clear();
+}
+
 EXPORT void card_forget_packets(Card* card) {
     card->mac.packets.clear();
     card->mac.data.clear();
@@ -147,10 +182,14 @@ EXPORT void card_state(Card* card, CardState* state) {
     const Rtl& rtl = card->rtl;
     const Host& host = card->host;
     const Mac& mac = card->mac;
+    const Upward& upward = card->upward;
     *state = {card->cycle,      host.frames,      host.bytes,           mac.count,
               mac.bytes,        mac.line_bytes,   mac.busy(card->cycle), mac.underruns,
               mac.malformed,    card->unstable,   host.wrong,
               host.waiting(),   host.taken_of_frame(),
               mac.inside,       mac.inside ? mac.open.length : 0,
-              rtl->i___05Fvalid, rtl->i___05Fready, rtl->o___05Fvalid,     rtl->o___05Fready};
+              rtl->i___05Fvalid, rtl->i___05Fready, rtl->o___05Fvalid,     rtl->o___05Fready,
+              upward.count,      upward.bytes,      upward.memory.used, upward.memory.used_peak,
+              upward.fault,      {}};
+    std::copy(std::begin(upward.lost), std::end(upward.lost), state->lost);
 }

@@ -23,9 +23,9 @@ class Dropped(Exception):
 class Card:
     """A card with a configuration, its running numbers and its counters.
 
-    Counters: frames_in = frames_sent + `frames_local` + all drop.<reason>; packets_out; unparsed, the frames sent whole
-    because their headers were not understood. `drop.bad_length` stays 0: a frame here is as long as it is.
-    `frames_local`, those for another vport, has no counter in the hardware yet.
+    Counters: frames_in = frames_sent + frames_local (those for another vport) + all drop.<reason>; packets_out;
+    unparsed, the frames sent whole because their headers were not understood. `drop.bad_length` stays 0: a frame here
+    is as long as it is.
     """
 
     def __init__(self, network: Network) -> None:
@@ -34,9 +34,15 @@ class Card:
         self.stt_identifier = 0  # of the next STT frame, modulo 2^32
         self.sequence = [0] * len(network.tunnels)  # of the next GRE packet of each tunnel, modulo 2^32
         self.last_drop: str | None = None
-        self.frames_local = 0
         self.local: list[Delivery] = []  # what the last frame became for another vport: one or none
-        names = ("frames_in", "frames_sent", "packets_out", "unparsed", *(f"drop.{reason}" for reason in REASONS))
+        names = (
+            "frames_in",
+            "frames_sent",
+            "frames_local",
+            "packets_out",
+            "unparsed",
+            *(f"drop.{reason}" for reason in REASONS),
+        )
         self.counters = dict.fromkeys(names, 0)
 
     def transmit(self, frame: bytes, *, vport: int = 0, gso_size: int = 0, accecn: bool = False) -> list[bytes]:
@@ -56,7 +62,7 @@ class Card:
             return []
         self.last_drop = None
         if self.local:
-            self.frames_local += 1
+            self.counters["frames_local"] += 1
             return []
         self.counters["frames_sent"] += 1
         self.counters["packets_out"] += len(packets)
@@ -77,7 +83,8 @@ class Card:
             raise Dropped("policy")
         headers = parse(frame)
         if isinstance(destination, ToVport):
-            self.local = [hand_over(headers, destination.vport, self.network.vports[vport], gso_size)]
+            most = self.network.receive_mtu.get(destination.vport)
+            self.local = [hand_over(headers, destination.vport, self.network.vports[vport], gso_size, most)]
             return headers, []
         if isinstance(destination, int):
             return headers, self._tunnel(destination, headers, gso_size, accecn)
@@ -134,24 +141,27 @@ class Card:
             self.stt_identifier = (self.stt_identifier + 1) & 0xFFFFFFFF
 
 
-def hand_over(headers: Headers, vport: int, vnet: int, gso_size: int) -> Delivery:
+def hand_over(headers: Headers, vport: int, vnet: int, gso_size: int, most: int | None) -> Delivery:
     """A frame for another vport, uncut: a super-segment stays one, as its sender's host made it.
+
+    `most`: the vport's `receive_mtu`. What is longer is in its memory in one piece, too, and marked: to be cut.
 
     All checksums are complete but a super-segment's TCP checksum, which is its pseudo-header's sum: the frame has been
     on no wire.
     """
-    cut = needs_cutting(headers, gso_size)
-    frame = finish_partial(headers) if cut else finish(headers)
-    four, l4 = headers.ip_version == 4, PARTIAL if cut else GOOD if completes_l4(headers) else NONE
+    several = needs_cutting(headers, gso_size)
+    frame = finish_partial(headers) if several else finish(headers)
+    four, l4 = headers.ip_version == 4, PARTIAL if several else GOOD if completes_l4(headers) else NONE
     return Delivery(
         frame,
         (vport,),
         vnet,
         hash=receive_hash(headers),
-        gso_size=gso_size if cut else 0,
-        gso_type=(GSO_TCPV4 if four else GSO_TCPV6) if cut else GSO_NONE,
+        gso_size=gso_size if several else 0,
+        gso_type=(GSO_TCPV4 if four else GSO_TCPV6) if several else GSO_NONE,
         ip_checksum=GOOD if four and not headers.unparsed else NONE,
         l4_checksum=NONE if headers.unparsed else l4,
+        cut=several and most is not None and len(frame) - headers.l3 > most,
     )
 
 

@@ -1,7 +1,7 @@
 """What the card is told: its address, its virtual ports, where frames go, and its tunnels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
@@ -95,6 +95,7 @@ class Network:
     vports: Mapping[int, int]  # vport -> vnet
     forwarding: Mapping[tuple[int, bytes | None], Destination]  # (vnet, destination MAC or None for any other)
     tunnels: Sequence[Tunnel] = ()
+    receive_mtu: Mapping[int, int] = field(default_factory=dict)  # of a vport, for frames from others; unless said, all
 
     def __post_init__(self) -> None:
         if len(self.mac) != 6:

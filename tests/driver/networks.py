@@ -16,6 +16,10 @@ def for_driver(network: sim.model.network.Network) -> driver.network.Network:
         mac=network.mac,
         mtu=network.mtu,
         vports=network.vports,
-        forwarding=network.forwarding,  # type: ignore[arg-type]
+        forwarding={
+            key: driver.network.ToVport(to.vport) if isinstance(to, sim.model.network.ToVport) else to  # type: ignore[misc]
+            for key, to in network.forwarding.items()
+        },
         tunnels=tunnels,
+        receive_mtu=network.receive_mtu,
     )

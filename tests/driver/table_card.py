@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from struct import pack, unpack_from
 
 from hdl.registers import tables
-from hdl.registers.counters import COUNTERS, DropReason, TxCounter
+from hdl.registers.counters import SIDE_COUNTERS, DropReason, TxCounter
 from hdl.registers.patches import OuterPatch as P
 from hdl.registers.rows import Fields
 from hdl.registers.tables import Table
@@ -31,7 +31,7 @@ class TableCard:
     width: int = 8
     rows: dict[tuple[Table, int], int] = field(default_factory=dict)
     order: list[tuple[Table, int]] = field(default_factory=list)
-    counts: list[int] = field(default_factory=lambda: [0] * COUNTERS)
+    counts: list[int] = field(default_factory=lambda: [0] * SIDE_COUNTERS)
     identification: int = 0
     stt_identifier: int = 0
 
@@ -67,6 +67,19 @@ class TableCard:
         if not entry["valid"]:
             return DropReason.NO_ROUTE, 0
         return (DropReason.POLICY if entry["drop"] else DropReason.NONE), entry["tunnel"]
+
+    def neighbour(self, vport: int, mac: bytes) -> int | None:
+        """The vport of this card that a frame is for, if it is."""
+        found = self.row(Table.VPORT, vport, tables.VPORT_FIELDS)
+        key = found["vnet"], int.from_bytes(mac, "big")
+        entry = self.row(Table.LOCAL, tables.LOCAL_WILDCARDS + found["vnet"], tables.LOCAL_FIELDS)
+        for number in tables.LOCAL_TABLE.places_of(key):
+            exact = self.row(Table.LOCAL, number, tables.LOCAL_TABLE.fields)
+            if exact["valid"] and (exact["vnet"], exact["mac"]) == key:
+                entry = exact
+        target = self.row(Table.VPORT, entry["vport"], tables.VPORT_FIELDS)
+        here = found["valid"] and entry["valid"] and entry["local"] and target == found
+        return entry["vport"] if here else None
 
     def send(self, frame: bytes, *, vport: int = 0, gso_size: int = 0, accecn: bool = False) -> list[bytes]:
         """Packets of a frame; none if it is dropped."""

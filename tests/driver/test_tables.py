@@ -9,9 +9,18 @@ import pytest
 
 from driver import tables
 from driver.cuckoo import Key, NoRoom
-from driver.network import Network, Tunnel
+from driver.network import Network, ToVport, Tunnel
 from driver.tables import FORWARD, TooMany, program, writes
-from hdl.registers.tables import EXACT_TABLE, PROFILES, Table
+from hdl.registers.rows import pack
+from hdl.registers.tables import (
+    EXACT_TABLE,
+    LOCAL_FIELDS,
+    LOCAL_VPORT_FIELDS,
+    LOCAL_VPORTS,
+    LOCAL_WILDCARDS,
+    PROFILES,
+    Table,
+)
 from tests.driver.table_card import TableCard
 
 MAC, NEXT_HOP = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
@@ -44,8 +53,31 @@ def test_order_of_writes() -> None:
     assert last[Table.TEMPLATE] < first[Table.PROFILE] < last[Table.PROFILE] < first[Table.TUNNEL]
     assert last[Table.TUNNEL] < min(first[Table.WILDCARD], first[Table.EXACT])
     opened = [at for at, write in enumerate(writes(of, 8)) if write.table is Table.VPORT and write.data]
-    assert min(opened) > max(last[Table.WILDCARD], last[Table.EXACT], last[Table.SEQUENCE])
+    assert min(opened) > max(last[Table.WILDCARD], last[Table.EXACT], last[Table.LOCAL], last[Table.SEQUENCE])
     assert [write.data for write in writes(of, 8)[:64]] == [0] * 64, "first of all, every vport is off"
+
+
+def test_who_is_on_the_card() -> None:
+    """Exact before wildcard, to the wire before a wildcard to a vport; a vport of another vnet is not on offer."""
+    macs = [bytes([2, 0, 0, 0, 0, number]) for number in range(5)]
+    forwarding = {
+        (0, macs[0]): ToVport(3),
+        (0, macs[1]): 0,
+        (0, macs[2]): "drop",
+        (0, None): ToVport(4),
+        (1, macs[0]): ToVport(9),
+        (1, None): "uplink",
+    }
+    card = TableCard()
+    of = network([tunnel(1)], forwarding=forwarding, vports={0: 0, 3: 0, 4: 0, 8: 1, 9: 1})
+    program(card, replace(of, receive_mtu={3: 1500}), width=8)
+    assert [card.neighbour(0, mac) for mac in macs] == [3, None, None, 4, 4]
+    assert [card.neighbour(8, mac) for mac in macs] == [9, None, None, None, None]
+    assert card.neighbour(7, macs[0]) is None
+    takes = [card.row(Table.LOCAL, LOCAL_VPORTS + vport, LOCAL_VPORT_FIELDS)["receive_mtu"] for vport in (3, 4)]
+    assert takes == [1500, 0x1FFFF]
+    card.write_row(Table.LOCAL, LOCAL_WILDCARDS, pack(LOCAL_FIELDS, {"valid": 1, "local": 1, "vport": 9}))
+    assert card.neighbour(0, macs[3]) is None
 
 
 def test_nothing_of_an_earlier_configuration_stays() -> None:

@@ -21,7 +21,7 @@ class FakeCard:
     spoil: Callable[[list[bytes]], list[bytes]] = staticmethod(lambda packets: packets)
     lose: int | None = None
 
-    def __init__(self, config: NicConfig, *, trace: Path | None = None) -> None:
+    def __init__(self, config: NicConfig, *, trace: Path | None = None, local: bool = False) -> None:
         self.config = config
         if trace is not None:
             trace.write_text("$end\n")
@@ -54,7 +54,7 @@ class FakeCard:
         for packet in packets:
             timed.append(Packet(packet, at * Fraction(8 * 10**9, self.config.line_bps), 0, 0))
             at += max(len(packet), 60) + 24
-        return Result(packets=timed, order=list(range(len(frames))), wire=self.measured(packets, round(at)))
+        return Result(packets=timed, local=[], order=list(range(len(frames))), wire=self.measured(packets, round(at)))
 
     def measure(
         self, frames: Iterable[Frame], *, warm_up_cycles: int, cycles: int, progress: Any = None

@@ -34,6 +34,38 @@ def test_web_server(encapsulation: str, run: Run, tmp_path: Path) -> None:
     assert min(gaps) > -1.01, "no packet begins before the one before it has ended"
 
 
+def test_to_another_vport(run: Run, tmp_path: Path) -> None:
+    """A capture that never sees the wire: super-segments stay whole, and `segment` can take them from there."""
+    config, out, local = tmp_path / "net.toml", tmp_path / "out.pcapng", tmp_path / "local.pcapng"
+    report_file = tmp_path / "report.json"
+    config.write_text(CONFIG.replace('to = "tunnel:to-b"', 'to = "vport:vm1"'))
+    ran = run(
+        *("segment", demo.CAPTURE, out, "--config", config, "--vport", "vm2"),
+        *("--local", local, "--report", report_file),
+    )
+    assert ran.code == 0, ran.out + ran.err
+    report, frames = json.loads(report_file.read_text()), captures.read(local)
+    assert (report["frames_in"], report["frames_local"], report["frames_sent"]) == (58, 58, 0)
+    assert report["accounted"]
+    assert report["checked"] == len(frames) == 58 and report["mismatches"] == 0
+    assert [len(frame.data) for frame in frames] == [len(frame.data) for frame in captures.read(demo.CAPTURE)]
+    assert {frame.interface for frame in frames} == {0}
+    large = [frame for frame in frames if len(frame.data) > 1514]
+    said = {frame.comments[0].split(maxsplit=1)[1] for frame in large}
+    assert said == {f"gso_type=tcpv{version} checksum=partial queue=0" for version in (4, 6)}
+    # the other vport sends them on as they came
+    config.write_text(CONFIG)
+    assert run("segment", local, out, "--config", config).code == 0
+    # and gets no more at once than it takes
+    to_vport = CONFIG.replace('to = "tunnel:to-b"', 'to = "vport:vm1"')
+    config.write_text(to_vport.replace('name = "vm1"', 'name = "vm1"\nreceive_mtu = 1500'))
+    ran = run("segment", demo.CAPTURE, out, "--config", config, "--vport", "vm2", "--local", local)
+    assert ran.code == 0, ran.out + ran.err
+    cut = captures.read(local)
+    assert max(len(frame.data) for frame in cut) == 1514
+    assert tshark.problems([frame.data for frame in cut]) == []
+
+
 def test_bench(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
     ran = run(

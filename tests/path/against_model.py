@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 
 from driver import counters, tables
+from host.expect_receive import difference as compare
+from host.receive_simulation import as_delivery
 from sim.card.card import VirtualCard
+from sim.card.deliveries import Delivery as Delivered
 from sim.card.traffic import Frame, Packet, Result
 from sim.model.card import Card
-from sim.model.network import Network
+from sim.model.network import Network, ToVport
+from sim.model.receive.delivery import Delivery
 from tests.driver.networks import for_driver
 
 
@@ -23,6 +27,25 @@ def expect(network: Network, frames: Sequence[Frame]) -> tuple[list[bytes], dict
     for frame in frames:
         packets += model.transmit(frame.data, vport=frame.vport, gso_size=frame.gso_size, accecn=frame.accecn)
     return packets, dict(model.counters)
+
+
+def expect_local(network: Network, frames: Sequence[Frame]) -> list[Delivery]:
+    """What other vports get of the frames."""
+    if not any(isinstance(to, ToVport) for to in network.forwarding.values()):
+        return []
+    model, local = Card(network), list[Delivery]()
+    for frame in frames:
+        model.transmit(frame.data, vport=frame.vport, gso_size=frame.gso_size, accecn=frame.accecn)
+        local += model.local
+    return local
+
+
+def local_difference(got: Sequence[Delivered], want: Sequence[Delivery]) -> str:
+    """Where the first wrong delivery differs; empty if all are right."""
+    for number, (ours, right) in enumerate(zip(got, want, strict=False)):
+        if as_delivery(ours) != right:
+            return f"frame {number} of {len(want)} for another vport {compare(right, as_delivery(ours))}"
+    return "" if len(got) == len(want) else f"{len(got)} frames for other vports, the model has {len(want)}"
 
 
 def difference(got: Sequence[Packet], want: Sequence[bytes]) -> str:
@@ -49,8 +72,9 @@ def check(card: VirtualCard, network: Network, frames: Sequence[Frame], again: s
     result = card.transmit(frames, **pauses)  # type: ignore[arg-type]
     turns = sorted(range(len(frames)), key=lambda number: frames[number].vport)
     assert sorted(result.order, key=lambda number: frames[number].vport) == turns, f"repeat with: {again}"
-    want, counts = expect(network, [frames[number] for number in result.order])
-    found = difference(result.packets, want)
+    sent = [frames[number] for number in result.order]
+    want, counts = expect(network, sent)
+    found = difference(result.packets, want) or local_difference(result.local, expect_local(network, sent))
     assert not found, f"{found}; repeat with: {again}"
     read = counters.read(card)
     for name, value in read.items():

@@ -32,6 +32,21 @@ def cards() -> Iterator[dict[int, VirtualCard]]:
 
 
 @pytest.fixture(scope="session")
+def local_cards() -> Iterator[dict[int, VirtualCard]]:
+    """The same with what hands frames to other vports."""
+
+    class Cards(dict[int, VirtualCard]):
+        def __missing__(self, width: int) -> VirtualCard:
+            self[width] = VirtualCard(CONFIGS[width], local=True)
+            return self[width]
+
+    opened = Cards()
+    yield opened
+    for card in opened.values():
+        card.close()
+
+
+@pytest.fixture(scope="session")
 def receivers() -> Iterator[dict[int, VirtualReceiver]]:
     """The same for receiving."""
 

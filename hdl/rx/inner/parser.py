@@ -57,10 +57,12 @@ class InnerParse(wiring.Component):
     Parameters
     ----------
     width : bytes a beat (8, 16, 32 or 64)
+    length_bits : of the number of bytes that may come of a frame
+    ip_sum : beside the facts there is a port `ip_sum`: the IPv4 header's sum, with its checksum in it
     """
 
-    def __init__(self, width: int):
-        self.width = width
+    def __init__(self, width: int, *, length_bits: int = LENGTH_BITS, ip_sum: bool = False):
+        self.width, self.length_bits, self.gives_ip_sum = width, length_bits, ip_sum
         self.latency = 26 + (width // 4 - 1).bit_length()
         super().__init__(
             {
@@ -73,6 +75,7 @@ class InnerParse(wiring.Component):
                 "facts": Out(InnerFacts),
                 "mac_valid": Out(1),
                 "mac": Out(48),
+                **({"ip_sum": Out(16)} if ip_sum else {}),
             }
         )
 
@@ -107,9 +110,9 @@ class InnerParse(wiring.Component):
             extension(pipe)
         first = max(pipe.stage, summed.stage)
         sums = pipe.fork(pipe.stage - 1)
-        _count(sums)
+        _count(sums, self.length_bits)
         transport(pipe)
-        transport_sums(sums)
+        transport_sums(sums, self.length_bits)
         header_rows(pipe.fork())
         facts.stage = sums.stage
         verify(facts, first, pipe.stage)
@@ -166,6 +169,10 @@ class InnerParse(wiring.Component):
         }
         assert values.keys() == {name for name, _ in data.Layout.cast(InnerFacts)}
         facts, valid = Signal(InnerFacts, reset_less=True), Signal()
+        if self.gives_ip_sum:
+            ip_sum = Signal(16, reset_less=True)
+            m.d.sync += ip_sum.eq(pipe.ip_sum)
+            m.d.comb += self.ip_sum.eq(ip_sum)
         row, row_valid, row_first = Signal(8 * self.width, reset_less=True), Signal(), Signal(reset_less=True)
         m.d.sync += [getattr(facts, name).eq(value) for name, value in values.items()]
         m.d.sync += [
@@ -233,9 +240,9 @@ def _network_facts(pipe: BeatPipe) -> None:
     )
 
 
-def _count(pipe: BeatPipe) -> None:
+def _count(pipe: BeatPipe, length_bits: int) -> None:
     """`beat`: its number in the frame, from the next stage on."""
-    beat = pipe.state("beat", LENGTH_BITS - pipe.pair_bits - 2)
+    beat = pipe.state("beat", length_bits - pipe.pair_bits - 2)
     with pipe.m.If(pipe.valid):
         pipe.m.d.sync += beat.eq(Mux(pipe.first, 0, beat + 1))
     pipe.step()

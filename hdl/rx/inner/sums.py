@@ -10,7 +10,6 @@ from hdl.net.sum16 import fold
 from hdl.parse.pipe import BeatPipe
 from hdl.parse.region import ADDRESSES, before_network, in_address
 from hdl.parse.sums import accumulate, gated, trees
-from hdl.rx.layouts import LENGTH_BITS
 
 PARTS = ("ip", "addresses")  # what is summed of the network header
 
@@ -22,7 +21,7 @@ def network_stages(width: int) -> int:
 def network_sums(pipe: BeatPipe) -> None:
     """Of the network header, `at` being its end; 5 stages and one for each level of the adder tree.
 
-    Gives `ip_good` (the IPv4 header sums to 0xFFFF), `address_sum` (16 bits) and `address_words` (their XOR).
+    Gives `ip_sum` (16 bits), `ip_good` (it is 0xFFFF), `address_sum` (16 bits) and `address_words` (their XOR).
     """
     m = pipe.m
     here = pipe.index == pipe.at[pipe.pair_bits :]
@@ -55,13 +54,14 @@ def network_sums(pipe: BeatPipe) -> None:
     pipe.put(address_words=total)
     accumulate(pipe, PARTS)
     pipe.put(
+        ip_sum=fold(pipe.total_ip),
         ip_good=(pipe.total_ip == 0xFFFF) | (pipe.total_ip == 0x1FFFE),  # with or without its last carry
         address_sum=fold(pipe.total_addresses),
     )
     pipe.step()
 
 
-def transport_sums(pipe: BeatPipe) -> None:
+def transport_sums(pipe: BeatPipe, length_bits: int) -> None:
     """Of what lies from `at` up to `ip_end` or the end of what came; 4 stages and one for each level of the adder tree.
 
     ::
@@ -71,7 +71,7 @@ def transport_sums(pipe: BeatPipe) -> None:
     Begins in the first stage of `transport`, which must have been written down before. Also keeps `dst_mac`.
     """
     m = pipe.m
-    _clip(pipe)
+    _clip(pipe, length_bits)
     pipe.step()
 
     words, before_end = pipe.words(), pipe.before_end
@@ -128,11 +128,11 @@ def _pseudo(pipe: BeatPipe, behind: int) -> None:
     pipe.put(pseudo_whole=fold(pipe.pseudo_long))
 
 
-def _clip(pipe: BeatPipe) -> None:
+def _clip(pipe: BeatPipe, length_bits: int) -> None:
     """`before_end`: bytes of this beat in front of `ip_end`."""
     bits = pipe.pair_bits + 2
     beat, end = pipe.beat, pipe.ip_end
-    here = pipe.seen_next & (beat == end[bits:LENGTH_BITS]) & ~end[LENGTH_BITS:].any()
+    here = pipe.seen_next & (beat == end[bits:length_bits]) & ~end[length_bits:].any()
     ended = Signal(name="ip_ended")
     pipe.m.d.comb += ended.eq(pipe.before(here, restart=0) | pipe.before(ended, restart=0))
     pipe.put(before_end=Cat(~ended & (~here | (end[:bits] > byte)) for byte in range(pipe.width)))

@@ -19,7 +19,7 @@ from sim.model.receive.rss import receive_hash
 from sim.model.receive.steer import Steering, Vport
 from sim.model.receive.terminate import Settings
 from sim.model.receive.verify import BAD, GOOD, NONE, PARTIAL
-from sim.model.segment import finish, segment
+from sim.model.segment import finish, finish_partial, segment
 from tests.model.receive.test_kernel import entry
 from tests.model.receive.test_random import ENTRIES, NAMES, mutate
 from tests.support import gro, pcap
@@ -486,7 +486,11 @@ class TestBetweenVports:
         assert (delivery.vports, delivery.vnet, delivery.gso_size, delivery.gso_type) == ((1,), 7, 1000, GSO_TCPV4)
         assert (delivery.ip_checksum, delivery.l4_checksum, delivery.packets) == (GOOD, PARTIAL, 1)
         assert segment(parse(delivery.frame), 1000) == segment(parse(frame), 1000)
-        assert (sender.counters["frames_in"], sender.frames_local, sender.counters["frames_sent"]) == (1, 1, 0)
+        assert (sender.counters["frames_in"], sender.counters["frames_local"], sender.counters["frames_sent"]) == (
+            1,
+            1,
+            0,
+        )
 
     @pytest.mark.parametrize(
         ("frame", "ip", "l4"),
@@ -504,6 +508,19 @@ class TestBetweenVports:
         (delivery,) = sender.local
         assert (delivery.frame, delivery.gso_size) == (finish(parse(frame)), 0)
         assert (delivery.ip_checksum, delivery.l4_checksum) == (ip, l4)
+
+    def test_more_than_the_vport_takes(self):
+        """A super-segment is marked then: whoever hands it up cuts it. A single packet is what it is."""
+        frame = tcp_frame(4, bytes(3000))
+        for receive_mtu, cut in ((3040, False), (3039, True)):
+            sender = Card(replace(self.net, receive_mtu={0: 68, 1: receive_mtu}))
+            sender.transmit(frame, gso_size=1000)
+            (delivery,) = sender.local
+            assert (delivery.cut, delivery.gso_size, len(delivery.frame)) == (cut, 1000, len(frame))
+            want = segment(parse(frame), 1000) if cut else [finish_partial(parse(frame))]
+            assert delivery.frames_for(1) == want
+            sender.transmit(frame, gso_size=3000)
+            assert not sender.local[0].cut
 
     def test_the_next_frame_goes_elsewhere(self):
         sender = Card(self.net)

@@ -6,7 +6,9 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hdl.config import NicConfig
+from hdl.local.path import local_place_beat
 from hdl.registers.tables import VPORT_BITS
+from hdl.rx.layouts import HANDLE_BITS, Delivery
 from hdl.stream.beat import FRAME_LENGTH_BITS, host_beat, wire_beat
 from hdl.table.rows import table_write
 from hdl.table.writer import table_port
@@ -38,6 +40,9 @@ class Loopback(wiring.Component):
                 "freed": Out(1),
                 "freed_vport": Out(VPORT_BITS),
                 "quantum": In(FRAME_LENGTH_BITS),
+                "place": Out(stream.Signature(local_place_beat(config.width))),
+                "delivery": Out(stream.Signature(Delivery)),
+                "buffer": In(stream.Signature(HANDLE_BITS)),
             }
         )
 
