@@ -137,7 +137,7 @@ class Receive:
     `unknown` says for a vnet what becomes of unicast to nobody, "drop" where it says nothing. `options`: (class, type)
     of the critical Geneve options that are let in. `vnet_contexts`: frames of one vnet that may be merged at once;
     `class_contexts`: STT frames of one class of outer sources that may be open; each has a host buffer of 64 KB. None:
-    as many as the card has, of the latter three quarters.
+    as many as the card has, of the latter three quarters, once all are in use.
     """
 
     terminate: Sequence[Terminate] = ()

@@ -69,7 +69,7 @@ class Receive(Table):
     """How many frames may be open at once, each in a host buffer of 64 KB; None: as many as the card can have.
 
     `vnet_contexts`: of one vnet, being merged; `class_contexts`: STT frames of one class of outer sources (None: three
-    quarters).
+    quarters, once all are in use).
     """
 
     vnet_contexts: int | None = Field(default=None, ge=1, le=MOST_CONTEXTS)

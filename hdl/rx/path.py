@@ -238,6 +238,7 @@ class RxPath(wiring.Component):
             quotas.table.eq(table),
             coalesce.quota.eq(quotas.vnet),
             reassemble.quota.eq(quotas.source),
+            reassemble.strict.eq(quotas.strict),
             reassemble.now.eq(now[18:]),
             reassemble.timeout.eq(self.timeout),
             completions.stt_valid.eq(reassemble.completion_valid),

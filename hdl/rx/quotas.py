@@ -13,8 +13,8 @@ class Quotas(wiring.Component):
     """Two numbers of the row of SETTINGS. A context holds one host buffer of 64 KB at most: so they bound memory too.
 
     Ports: `table` (whole rows); `vnet`: frames of one vnet that may be merged at once; `source`: STT frames of one
-    class of outer sources that may be open. What is 0 in the row, or more than there are, is the default: all of the
-    former, three quarters of the latter.
+    class of outer sources that may be open, always (`strict`) or once all contexts are in use. What is 0 in the row, or
+    more than there are, is the default: all of the former, three quarters of the latter, and not `strict`.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ class Quotas(wiring.Component):
                 "table": In(RX_TABLE_WRITE),
                 "vnet": Out(number, init=contexts),
                 "source": Out(number, init=default_quota(contexts)),
+                "strict": Out(1),
             }
         )
 
@@ -38,5 +39,7 @@ class Quotas(wiring.Component):
         m.d.comb += row.eq(self.table.data)
         with m.If(self.table.valid & (self.table.table == RxTable.SETTINGS)):
             for output, field in ((self.vnet, row.vnet_contexts), (self.source, row.class_contexts)):
-                m.d.sync += output.eq(Mux((field == 0) | (field > self.contexts), output.init, field))
+                given = (field != 0) & (field <= self.contexts)
+                m.d.sync += output.eq(Mux(given, field, output.init))
+            m.d.sync += self.strict.eq(given)
         return m

@@ -7,7 +7,7 @@
                    ↑ hand                             B' is passed over and loses its mark
 
 A slot that is used again and again keeps its place, however many are used once beside it; and a class never has more
-than its share.
+than its share, or once all slots are in use, if the bound is not strict.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ class Slot:
 
 
 class SecondChance:
-    """`size` slots; a class that has `quota` of them makes room among its own.
+    """`size` slots; a class that has `quota` of them makes room among its own; if not `strict`, once all are in use.
 
     Who is in a slot is the owner's to know.
     """
 
-    def __init__(self, size: int, quota: int) -> None:
+    def __init__(self, size: int, quota: int, *, strict: bool = True) -> None:
         if not 1 <= quota <= size:
             raise ValueError(f"quota {quota} is not 1 to the number of slots ({size})")
         self.slots = [Slot() for _ in range(size)]
-        self.quota = quota
+        self.quota, self.strict = quota, strict
         self.hand = 0
 
     @property
@@ -47,7 +47,7 @@ class SecondChance:
 
     def insert(self, kind: int) -> int:
         """The slot for something new of this class; whoever is in it has to go."""
-        everyone = self.of(kind) < self.quota
+        everyone = self.of(kind) < self.quota or not (self.strict or self.used == len(self.slots))
         size = len(self.slots)
         candidates = [
             number

@@ -119,6 +119,7 @@ class AnyTraffic(Elaboratable):
             frames.now.eq(AnySeq(1)),
             frames.timeout.eq(1),
             frames.quota.eq(AnyConst(2)),
+            frames.strict.eq(AnyConst(1)),
             Assume((frames.quota == 1) | (frames.quota == 2)),
             # tag and class are hashes of the key
             fragment.tag.eq(fragment.key[0]),

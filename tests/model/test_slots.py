@@ -50,6 +50,16 @@ def test_a_class_at_its_quota_makes_room_among_its_own():
     assert slots.insert(3) == 3, "at its quota again"
 
 
+def test_a_bound_that_is_not_strict_counts_when_all_are_in_use():
+    slots = SecondChance(4, 2, strict=False)
+    assert [slots.insert(kind) for kind in (1, 2, 1, 1)] == [0, 1, 2, 3], "while there is room, anybody may have more"
+    slots.hit(0)
+    assert slots.insert(1) == 2, "from the hand on 0 has a mark"
+    assert slots.insert(1) == 3
+    assert slots.insert(3) == 0, "below its quota, from anybody"
+    assert slots.insert(1) == 2
+
+
 @pytest.mark.parametrize(("size", "quota"), [(0, 1), (4, 0), (4, 5)])
 def test_quota(size: int, quota: int):
     with pytest.raises(ValueError, match="quota"):
@@ -59,7 +69,8 @@ def test_quota(size: int, quota: int):
 class Ring:
     """The same as a ring that turns under the hand: `[used, class, ref, number]` from the hand on."""
 
-    def __init__(self, size: int, quota: int):
+    def __init__(self, size: int, quota: int, strict: bool):
+        self.strict = strict
         self.ring = deque([False, 0, False, number] for number in range(size))
         self.quota = quota
 
@@ -68,7 +79,8 @@ class Ring:
 
     def insert(self, kind: int) -> int:
         own = [slot for slot in self.ring if slot[0] and slot[1] == kind]
-        candidates = list(self.ring) if len(own) < self.quota else own
+        unused = any(not slot[0] for slot in self.ring) and not self.strict
+        candidates = list(self.ring) if len(own) < self.quota or unused else own
         chosen = next((slot for slot in candidates if not slot[0]), None)
         for slot in candidates * 2 if chosen is None else ():
             if not slot[2]:
@@ -87,7 +99,8 @@ def test_against_a_ring(seed: int):
     random = Random(seed)
     size = random.choice((1, 2, 8, 64))
     quota = random.randint(1, size)
-    slots, ring = SecondChance(size, quota), Ring(size, quota)
+    strict = random.random() < 0.5
+    slots, ring = SecondChance(size, quota, strict=strict), Ring(size, quota, strict)
     for _ in range(2000):
         number = random.randrange(size)
         match random.randrange(5):

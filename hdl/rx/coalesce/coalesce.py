@@ -129,28 +129,29 @@ class Coalesce(wiring.Component):
 
     def _accept(self, m: Module, room) -> PacedPipe:
         """A packet, or in an idle cycle the next slot for the scanner; not before the one in front has had its time."""
-        pause = Signal(5)  # cycles until the next one
-        go, some, scans, scanned = Signal(), Signal(), Signal(), Signal()
+        pause, rested = Signal(5), Signal(init=1)  # cycles until the next one, and that it may come
+        go, may, some, scans, scanned = Signal(), Signal(), Signal(), Signal(), Signal()
         slot = Signal(range(self.slots))
         take, scan = Signal(), Signal()
         m.d.comb += [
-            go.eq((pause == 0) & self.place_go & room & self.finder.ready & self.decide.ready),
+            go.eq(rested & may),
             scans.eq(some & (~self.packet.valid | (self.flush & ~scanned))),
             self.packet.ready.eq(go & ~scans),
             take.eq(go & ~scans & self.packet.valid),
             scan.eq(go & scans),
         ]
         m.d.sync += some.eq(self.open != 0)
-        self.taken = take | scan
+        m.d["sync" if self.pace > 1 else "comb"] += may.eq(self.place_go & room & self.finder.ready & self.decide.ready)
+        self.taken = go & (self.packet.valid | some)  # `take` or `scan`
         rows = self.packet.p.inner.rows
         cycles = Mux(take & (rows > self.pace), rows - 1, self.pace - 1)[:5]
-        with m.If(take | scan):
-            m.d.sync += [pause.eq(cycles), scanned.eq(scan), slot.eq(slot + scan)]
-        with m.Elif(pause != 0):
-            m.d.sync += pause.eq(pause - 1)
+        with m.If(self.taken):
+            m.d.sync += [pause.eq(cycles), rested.eq(cycles == 0), scanned.eq(scan), slot.eq(slot + scan)]
+        with m.Elif(~rested):
+            m.d.sync += [pause.eq(pause - 1), rested.eq(pause == 1)]
         return PacedPipe(
             m,
-            take | scan,
+            self.taken,
             pace=self.pace,
             k=self.packet.p,
             packet=take,

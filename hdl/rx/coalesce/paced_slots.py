@@ -60,6 +60,7 @@ class PacedSlots(wiring.Component):
             self.ready.eq(finder.ready),
             finder.start.eq(start),
             finder.quota.eq(self.quota),
+            finder.strict.eq(1),
             finder.mark.eq(done & finder.found),
             finder.insert.eq(done & ~finder.found & insert),
             self.found.eq(finder.found),

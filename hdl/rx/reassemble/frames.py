@@ -84,7 +84,7 @@ class Frames(wiring.Component):
 
     Ports: stream `chunk`; `due`: it is time to look at a slot's age, which happens with `sweep`; `go`: what is decided
     may leave; `buffer_valid`, `buffer`: the handle for a new frame; `zero`: number for a fragment at offset 0; `now`,
-    `timeout`, `quota`.
+    `timeout`, `quota`, `strict`.
     `looked_up` (of part 2): the slot that the frame has, if it has one; `age`: cycles since its look has begun.
     `done`, and in that cycle: `swept` (it was no chunk); `take` (this chunk's bytes go into `record.handle`); with a
     fragment's last chunk (`closing`) also `taken`, `refusal`, `opens` (it is taken as the first of its frame, and takes
@@ -153,6 +153,7 @@ class Frames(wiring.Component):
                 "now": In(now_bits),
                 "timeout": In(now_bits),
                 "quota": In(range(slots + 1)),
+                "strict": In(1),
                 "looked_up": Out(number),
                 "age": Out(4),
                 "done": Out(1),
@@ -217,6 +218,7 @@ class Frames(wiring.Component):
             slots.tag.eq(fragment.tag),
             slots.kind.eq(fragment.kind),
             slots.quota.eq(self.quota),
+            slots.strict.eq(self.strict),
             slots.sweep.eq(sweeping),
         ]
 

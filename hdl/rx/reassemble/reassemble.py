@@ -71,9 +71,9 @@ class Reassemble(wiring.Component):
 
     Ports: streams `chunk` and `buffer` (handles of 64 KB); `chunk_soon`: a chunk may come in the next cycles;
     `facts_valid`, `facts`, `facts_space`; `now` and `timeout` in ticks; `place_valid`, `place`; `completion_valid`,
-    `completion`; `place_go` and `completion_go`: room for 7 more records, 8 at 64 bytes a beat; `quota`:
-    frames of one class of outer sources that may be open; `held`: packets in frames that are not complete; `open`: such
-    frames.
+    `completion`; `place_go` and `completion_go`: room for 7 more records, 8 at 64 bytes a beat; `quota`: frames of one
+    class of outer sources that may be open (if not `strict`, once all slots are in use); `held`: packets in frames that
+    are not complete; `open`: such frames.
 
     Every fragment is in exactly one completion, or held. A completion with a `reason` either gives up a frame, whose
     buffer it hands back (`claimed`), or says of one fragment that it was not taken.
@@ -123,6 +123,7 @@ class Reassemble(wiring.Component):
                 "now": In(16),
                 "timeout": In(16),
                 "quota": In(range(slots + 1), init=self.quota_init),
+                "strict": In(1),
                 "place_go": In(1),
                 "place_valid": Out(1),
                 "place": Out(PlaceRecord),
@@ -196,6 +197,7 @@ class Reassemble(wiring.Component):
             frames.now.eq(self.now),
             frames.timeout.eq(self.timeout),
             frames.quota.eq(self.quota),
+            frames.strict.eq(self.strict),
         ]
         kept = Signal(SttChunk, reset_less=True)  # the chunk that is decided on
         with m.If(take):

@@ -23,16 +23,17 @@ class Slots(wiring.Component):
                  A     B'    A     -     C'    C          ': marked since the hand last came by; -: unused
                        ↑ hand                             B' is passed over and loses its mark
 
-    The victim is the first unused slot from the hand on, else the first that is not marked, else (all are) the first;
-    a class that has its share makes room among its own. The hand goes on behind the victim.
+    The victim is the first unused slot from the hand on, else the first that is not marked, else (all are) the first; a
+    class that has its share makes room among its own (if not `strict`, once no slot is unused). The hand goes on behind
+    the victim.
 
     Two slots of a class never have the same tag: who comes with the tag of another takes its place. So a lookup has one
     candidate.
 
-    Ports: `ready` (always); `start`: a loop begins. `tag`, `kind` (the class), `quota` and `sweep` (look at the slot
-    whose turn it is instead) stand still during a loop. `any`, `slot` (of part 2): the slot with that tag; `victim` (of
-    part 6) and `vacant`: nobody is in it. In the cycle of part 6: `mark` or `free` (that slot), `insert` (into it, or
-    if there is none the victim), `turn` (on to the next slot to be swept).
+    Ports: `ready` (always); `start`: a loop begins. `tag`, `kind` (the class), `quota`, `strict` and `sweep` (look at
+    the slot whose turn it is instead) stand still during a loop. `any`, `slot` (of part 2): the slot with that tag;
+    `victim` (of part 6) and `vacant`: nobody is in it. In the cycle of part 6: `mark` or `free` (that slot), `insert`
+    (into it, or if there is none the victim), `turn` (on to the next slot to be swept).
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ class Slots(wiring.Component):
                 "tag": In(tag_bits),
                 "kind": In(kind_bits),
                 "quota": In(range(slots + 1)),
+                "strict": In(1),
                 "sweep": In(1),
                 "any": Out(1),
                 "slot": Out(number),
@@ -103,7 +105,7 @@ class Slots(wiring.Component):
         fours = [joint(m, 1, value, f"four_{n}") for n, value in enumerate(fours)]
         sums = [joint(m, 2, value, f"sum_{n}") for n, value in enumerate(halve(fours))]
         everyone = Signal()
-        m.d.comb += everyone.eq(total(sums) < self.quota)
+        m.d.comb += everyone.eq((total(sums) < self.quota) | (unused & ~self.strict))
         vacant = joint(m, 3, everyone & unused, "vacant")
         m.d.comb += self.vacant.eq(vacant)
         some = joint(m, 3, Mux(everyone, some_plain, some_own), "some")

@@ -36,9 +36,9 @@ class SecondChance(wiring.Component):
         read     hand   +1   +2   +3  hand  the chosen row
         look at       hand   +1   +2   +3   first   `number`
 
-    The victim is the first unused slot from the hand on, else the first that is not marked, else (all are) the first;
-    a class that has its share makes room among its own. Marks that are passed over are taken away. The hand goes on
-    behind the victim. As in `sim.model.slots`.
+    The victim is the first unused slot from the hand on, else the first that is not marked, else (all are) the first; a
+    class that has its share makes room among its own (if not `strict`, once no slot is unused). Marks that are passed
+    over are taken away. The hand goes on behind the victim. As in `sim.model.slots`.
 
     Nothing of that counts before `insert`: the marks that it leaves are written to the other half of their RAM, and an
     insertion turns the halves round. So a lookup may look for a victim that it does not need in the end.
@@ -47,11 +47,11 @@ class SecondChance(wiring.Component):
     one's class is settled in the next lookup's second cycle.
 
     Ports: `ready`: all is clean after a reset. `start` (cycle 0, at most every seventh, unless a lookup is given up for
-    the next one), `quota`, `kind` (the class), which stand still until the end. Either `tag`, which also stands still,
-    and `found` (of cycle 5): it is in a slot; or `known` and `slot` (of cycle 5): the owner has found it. `number` (of
-    cycle 6): the slot that it has, or else that makes room for it; `vacant`: no other has to go. In cycle 6 or later
-    `mark` it, or `insert` (if the slot was found it only loses its mark), or `free` it. The latter may come a cycle
-    late, with the `start` of the next lookup; which is given up then, and starts again.
+    the next one), `quota`, `strict`, `kind` (the class), which stand still until the end. Either `tag`, which also
+    stands still, and `found` (of cycle 5): it is in a slot; or `known` and `slot` (of cycle 5): the owner has found it.
+    `number` (of cycle 6): the slot that it has, or else that makes room for it; `vacant`: no other has to go. In cycle
+    6 or later `mark` it, or `insert` (if the slot was found it only loses its mark), or `free` it. The latter may come
+    a cycle late, with the `start` of the next lookup; which is given up then, and starts again.
 
     Parameters
     ----------
@@ -74,6 +74,7 @@ class SecondChance(wiring.Component):
                 "start": In(1),
                 "kind": In(kind_bits),
                 "quota": In(range(slots + 1)),
+                "strict": In(1),
                 **find,
                 "number": Out(number),
                 "vacant": Out(1),
@@ -127,21 +128,20 @@ class SecondChance(wiring.Component):
             used_read.addr.eq(row),
             marks_read.addr.eq(Cat(row, half)),
         ]
-        same, used, marked, taken = (Signal(lanes, name=name) for name in ("same", "used", "marked", "taken"))
-        stays = Mux(everyone, taken, marked)  # may not go at once: all slots the same, or only own ones
+        same, used, marked = (Signal(lanes, name=name) for name in ("same", "used", "marked"))
+        taken = Mux(vacant, used, marked)  # may not go at once
         here = Signal(row_bits)
         entries = [who_read.data[n] for n in range(lanes)]
         own = Cat(equal(m, one[: self.kind_bits], self.kind) for one in entries) & used_read.data
         m.d.sync += [
             used.eq(used_read.data),
             marked.eq(marks_read.data),
-            taken.eq(Mux(occupied[-1], marks_read.data, used_read.data)),
             here.eq(row),
         ]
 
         # -- has the class its share
         replace = Signal()
-        self._count(m, ram, clean, step, vacant, everyone, replace)
+        self._count(m, ram, clean, step, occupied[-1], vacant, everyone, replace)
 
         # -- look at it: the first row with one that may go at once, or else with a candidate
         first, scan = Signal(), Signal()
@@ -151,8 +151,8 @@ class SecondChance(wiring.Component):
         def prefer(within, name: str) -> tuple:
             """Are there any that may go at once, any candidates; and those that may, or else the candidates."""
             candidates, some = Signal(lanes, name=f"{name}_candidates"), Signal(name=f"{name}_some")
-            m.d.comb += [candidates.eq((same | wide(everyone)) & within), some.eq((candidates & ~stays).any())]
-            return some, candidates.any(), candidates & ~(stays & wide(some))
+            m.d.comb += [candidates.eq((same | wide(everyone)) & within), some.eq((candidates & ~taken).any())]
+            return some, candidates.any(), candidates & ~(taken & wide(some))
 
         best, best_same, best_row, best_first = Signal(lanes), Signal(lanes), Signal(row_bits), Signal()
         lower, hand_same = Signal(lanes), Signal(lanes)  # of the hand's row, in front of the hand: these come last
@@ -254,7 +254,7 @@ class SecondChance(wiring.Component):
         m.d.sync += occupied.eq(occupied + (replace & vacant) - self.free)
         return m
 
-    def _count(self, m: Module, ram, clean: Clean, step, vacant, everyone, replace) -> None:
+    def _count(self, m: Module, ram, clean: Clean, step, full, vacant, everyone, replace) -> None:
         """Slots of each class. The old one's class has one less from the next lookup's second cycle on.
 
         Whether a class has its share lies beside its number, so that it is known as soon as the row is read.
@@ -271,7 +271,8 @@ class SecondChance(wiring.Component):
             count.eq(read.data.count),
         ]
         with m.If(self.start):
-            m.d.sync += everyone.eq(~Mux(less & (whose == self.kind), read.data.over, read.data.full))
+            has_share = Mux(less & (whose == self.kind), read.data.over, read.data.full)
+            m.d.sync += everyone.eq(~(has_share & (self.strict | full)))
         with m.If(settled):
             m.d.sync += less.eq(0)
         with m.If((replace & ~vacant) | self.free):

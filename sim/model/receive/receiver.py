@@ -41,7 +41,7 @@ class Receiver:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.local = {entry.local for entry in settings.terminate}
-        slots = SecondChance(settings.contexts, settings.share)
+        slots = SecondChance(settings.contexts, settings.share, strict=settings.class_contexts is not None)
         self.frames = Reassembler(slots, settings.timeout, settings.holes, self._lost)
         self.last_reason: str | None = None
         names = ("packets_in", "packets_delivered", "frames_delivered")

@@ -71,7 +71,7 @@ class Settings:
     tunnels: Sequence[Tunnel] = ()
     options: frozenset[tuple[int, int]] = frozenset()
     contexts: int = 64  # STT frames that may be open at once
-    class_contexts: int | None = None  # of one class of outer sources; None: three quarters of all
+    class_contexts: int | None = None  # of one class of outer sources; None: three quarters, once all are in use
     timeout: float = 30.0  # seconds that an STT frame may stay open
     holes: int = 24  # gaps that may be open in one STT frame
 

@@ -175,7 +175,7 @@ class Oracle:
     """The model's word on every packet, in the order in which they come."""
 
     def __init__(self, *, slots: int, quota: int, buffers: int = 1 << 16, timeout: float = 1e9) -> None:
-        self.reassembler = Reassembler(SecondChance(slots, quota), timeout, HOLES, lambda *_: None)
+        self.reassembler = Reassembler(SecondChance(slots, quota, strict=False), timeout, HOLES, lambda *_: None)
         self.buffers, self.claimed = buffers, 0
         self.handles: dict[Any, int] = {}
         self.frames: dict[Any, Frame] = {}

@@ -384,7 +384,7 @@ def test_no_buffers(width):
     """Now and then there is none; what needs none goes on. In the end there are no more."""
     random = Random(SEED + width)
     given = traffic(random, PACKETS, 4)
-    bench = Bench(width, seed=SEED, buffers=0.05 if width == 8 else 0.4, total=20, pauses=False)
+    bench = Bench(width, seed=SEED, buffers=0.3 if width == 8 else 0.4, total=20, pauses=False)
     seen = check(bench, given, f"-k 'no_buffers and {width}'")
     assert seen["starved"] and seen["merged"]
 

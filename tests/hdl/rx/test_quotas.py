@@ -18,15 +18,17 @@ def test_quotas():
             await ctx.tick()
             ctx.set(dut.table.valid, 0)
             await ctx.tick()
-            return ctx.get(dut.vnet), ctx.get(dut.source)
+            return ctx.get(dut.vnet), ctx.get(dut.source), ctx.get(dut.strict)
 
-        assert (ctx.get(dut.vnet), ctx.get(dut.source)) == (64, 48), "in front of the first write"
-        assert await row(RxTable.SETTINGS, 16, 5) == (16, 5)
-        assert await row(RxTable.LOCAL, 3, 4) == (16, 5), "another table's"
-        assert await row(RxTable.SETTINGS, 64, 64) == (64, 64)
-        assert await row(RxTable.SETTINGS, 65, 256) == (64, 48), "more than there are"
-        assert await row(RxTable.SETTINGS, 1, 1) == (1, 1)
-        assert await row(RxTable.SETTINGS, 0, 0) == (64, 48)
+        assert (ctx.get(dut.vnet), ctx.get(dut.source), ctx.get(dut.strict)) == (64, 48, 0), (
+            "in front of the first write"
+        )
+        assert await row(RxTable.SETTINGS, 16, 5) == (16, 5, 1)
+        assert await row(RxTable.LOCAL, 3, 4) == (16, 5, 1), "another table's"
+        assert await row(RxTable.SETTINGS, 64, 64) == (64, 64, 1)
+        assert await row(RxTable.SETTINGS, 65, 256) == (64, 48, 0), "more than there are"
+        assert await row(RxTable.SETTINGS, 1, 1) == (1, 1, 1)
+        assert await row(RxTable.SETTINGS, 0, 0) == (64, 48, 0)
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
