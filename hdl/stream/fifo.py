@@ -1,6 +1,6 @@
 """FIFOs with room for what is on its way: what they have in common, and the plain one."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -50,6 +50,17 @@ class BlockRamFifo(wiring.Component):
         ]
         return read_port.data
 
+    def unread(self, m: Module, *, written, read):
+        """Is there an entry that is not yet read; one counts from the cycle behind `written` on.
+
+        `read` comes late in its cycle: it only selects, and is counted in the next one.
+        """
+        level, some, gone = Signal(range(self.depth + 1)), Signal(), Signal()
+        known = Signal.like(level)
+        m.d.comb += known.eq(level + written - gone)
+        m.d.sync += [gone.eq(read), level.eq(known), some.eq(Mux(read, known > 1, known != 0))]
+        return some
+
 
 class Fifo(BlockRamFifo):
     """First in, first out, through a block RAM and its output register.
@@ -64,7 +75,6 @@ class Fifo(BlockRamFifo):
     def elaborate(self, platform):
         m = Module()
         head = Signal(range(self.depth))
-        level = Signal(range(self.depth + 1))  # entries in memory that are not yet read
         held = Signal(range(self.depth + 4))  # entries written and not yet popped
         q_valid = Signal()
         written = Signal()  # last cycle's write is readable from this cycle on
@@ -72,14 +82,14 @@ class Fifo(BlockRamFifo):
         move = Signal()
         read = Signal()
         q = self.ram(m, head=head, read=read)
+        some = self.unread(m, written=written, read=read)
         m.d.comb += [
             move.eq(~self.o.valid | self.o.ready),
-            read.eq((level != 0) & (~q_valid | move)),
+            read.eq(some & (~q_valid | move)),
         ]
         m.d.sync += written.eq(self.write)
         with m.If(read):
             m.d.sync += head.eq(head + 1)
-        m.d.sync += level.eq(level + written - read)
         with m.If(move):
             m.d.sync += [self.o.valid.eq(q_valid), self.o.payload.eq(q)]
         with m.If(read | move):

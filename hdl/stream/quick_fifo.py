@@ -59,18 +59,17 @@ class ThroughFifo(BlockRamFifo):
     def elaborate(self, platform):
         m = Module()
         head = Signal(range(self.depth))
-        level = Signal(range(self.depth + 1))  # entries in memory that are not yet read
         held = Signal(range(self.depth + 4))  # entries written and not yet popped
         q_valid, written = Signal(), Signal()  # `written`: what was stored in the last cycle is readable now
         move, read, through, store = Signal(), Signal(), Signal(), Signal()
-        q = self.ram(m, head=head, read=read, append=store)
+        q, some = self.ram(m, head=head, read=read, append=store), self.unread(m, written=written, read=read)
         m.d.comb += [
             move.eq(~self.o.valid | self.o.ready),
-            through.eq(move & ~q_valid & ~written & (level == 0)),
+            through.eq(move & ~q_valid & ~written & ~some),
             store.eq(self.write & ~through),
-            read.eq((level != 0) & (~q_valid | move)),
+            read.eq(some & (~q_valid | move)),
         ]
-        m.d.sync += [written.eq(store), level.eq(level + written - read)]
+        m.d.sync += written.eq(store)
         with m.If(read):
             m.d.sync += head.eq(head + 1)
         with m.If(move):
