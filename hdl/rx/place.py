@@ -50,9 +50,9 @@ class Place(wiring.Component):
 
     Ports: `write`/`i` append a row; `space` (a register): at least `margin` rows are free; stream `record`
     (`PlaceRecord`) with `stt`, the engine that it comes from; stream `o` (`place_beat`); `done_stt`, `done_tcp`: each
-    engine's records whose bytes have been taken, modulo 2**16.
-    Latency: `latency` cycles from record to beat. Throughput: one beat a cycle; a record takes the larger of its
-    rows and its beats, one without bytes a cycle. Back-pressure: `record.ready` and `space`.
+    engine's records whose bytes have been taken, modulo 2**16. Latency: `latency` cycles from record to beat.
+    Throughput: one beat a cycle; a record takes the larger of its rows and its beats, one without bytes a cycle; at 8
+    bytes a beat, two at least. Back-pressure: `record.ready` and `space`.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ class Place(wiring.Component):
         before = (record.lane[:lane] - 1)[: lane + 1].as_signed()
         m.d.comb += [
             plan_move.eq(~plan_valid | steps.plan.ready),
-            first_move.eq(~first_valid | plan_move),
+            # records far apart need not follow each other at once
+            first_move.eq(~first_valid | (~plan_valid if width == 8 else plan_move)),
             self.record.ready.eq(first_move & heads.space),
             accept.eq(self.record.valid & self.record.ready),
             none.eq(record.discard | (record.length == 0)),
@@ -105,9 +106,12 @@ class Place(wiring.Component):
             heads.i.handle.eq(record.handle),
             heads.i.offset.eq(record.offset),
         ]
+        with m.If(accept):
+            m.d.sync += first_valid.eq(1)
+        with m.Elif(plan_move):
+            m.d.sync += first_valid.eq(0)
         with m.If(first_move):
             m.d.sync += [
-                first_valid.eq(accept),
                 first.row.eq(record.row),
                 first.release_row.eq(record.release_row),
                 first.none.eq(none),

@@ -240,11 +240,12 @@ class Reassemble(wiring.Component):
             mine.eq(owner_read.data == Cat(Const(1, 1), zeros.number_o)),
             meet.eq(digest.o.valid & zeros.some & frames.calm & go & ~known.busy & ~met.any()),
             keep.eq(meet & zero.wait & mine),
-            digest.o.ready.eq(meet),
-            zeros.pop.eq(meet),
         ]
+        gone = meet  # what has met leaves its queues
         if loop.joints:
             m.d.sync += met.eq(Cat(meet, met))
+            gone = met[0]  # a cycle later: `meet` comes late
+        m.d.comb += [digest.o.ready.eq(gone), zeros.pop.eq(gone)]
         m.d.comb += [
             known.slot.eq(frames.looked_up),
             known.age.eq(frames.age),
