@@ -193,6 +193,7 @@ class TestCounters:
         assert set(Card(NETWORKS["plain"]).counters) == {
             "frames_in",
             "frames_sent",
+            "frames_local",
             "packets_out",
             "unparsed",
             *(f"drop.{reason}" for reason in REASONS),
