@@ -366,7 +366,7 @@ def test_the_driver_is_told_what_the_model_is(monkeypatch: pytest.MonkeyPatch) -
     """`program` leaves the rows to the driver."""
     told: list[object] = []
     monkeypatch.setattr("driver.receive.program", lambda card, settings: told.extend((card, settings)))
-    monkeypatch.setattr(Config, "driver_receive", lambda config: config.uplink.slow_path, raising=False)
+    monkeypatch.setattr(Config, "driver_receive", lambda config, preset: config.uplink.slow_path, raising=False)
     card, config = FakeReceiver(PRESETS["10g"]), parse_config(CONFIG)
     receive_simulation.program(card, config)
     assert told == [card, "host"]

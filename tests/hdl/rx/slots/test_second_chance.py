@@ -12,7 +12,7 @@ from hdl.rx.slots import SecondChance
 from sim.model.slots import SecondChance as Model
 
 SEED = int(os.environ.get("SEED", "1"))
-LOOKUPS = int(os.environ.get("LOOKUPS", "250"))
+LOOKUPS = int(os.environ.get("LOOKUPS", "150"))
 SIZES = (2, 4, 8, 16, 32, 64)
 
 
