@@ -310,10 +310,11 @@ class Reassemble(wiring.Component):
             self.completion.eq(finish.completion),
         ]
         # -- account
-        more, opened, closed = Signal(signed(17)), Signal(), Signal()
+        took, more, opened, closed = Signal(), Signal(signed(17)), Signal(), Signal()
         over = finish.completion_valid & finish.completion.claimed
         m.d.sync += [
-            more.eq(frames.taken - Mux(over, finish.completion.packets, 0)),
+            took.eq(frames.taken),
+            more.eq(took - Mux(over, finish.completion.packets, 0)),
             opened.eq(frames.opens),
             closed.eq(over),
             self.held.eq(self.held + more),
