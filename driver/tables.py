@@ -124,16 +124,19 @@ def tunnel_rows(network: Network, profile_of: list[int]) -> Iterator[Write]:
     yield from cleared(Table.SEQUENCE, {}, tables.TUNNELS)
 
 
-def route_rows(network: Network) -> Iterator[Write]:
-    """Wildcards, one a vnet, and exact entries, each where the cuckoo hash finds room."""
-    wildcards = {
-        vnet: pack(tables.ROUTE_FIELDS, route_fields(to))
-        for (vnet, mac), to in network.forwarding.items()
-        if mac is None
-    }
+def destinations(network: Network) -> tuple[dict[int, Destination], dict[Key, Destination]]:
+    """Where frames go: by vnet, for any MAC address; and by (vnet, MAC address), for that one."""
+    any_mac = {vnet: to for (vnet, mac), to in network.forwarding.items() if mac is None}
     exact: dict[Key, Destination] = {
         (vnet, int.from_bytes(mac, "big")): to for (vnet, mac), to in network.forwarding.items() if mac is not None
     }
+    return any_mac, exact
+
+
+def route_rows(network: Network) -> Iterator[Write]:
+    """Wildcards, one a vnet, and exact entries, each where the cuckoo hash finds room."""
+    any_mac, exact = destinations(network)
+    wildcards = {vnet: pack(tables.ROUTE_FIELDS, route_fields(to)) for vnet, to in any_mac.items()}
     placed = {
         row: pack(tables.EXACT_FIELDS, {**route_fields(exact[key]), **EXACT_TABLE.values(key)})
         for row, key in FORWARD.place(exact).items()
@@ -147,14 +150,8 @@ def local_rows(network: Network) -> Iterator[Write]:
     for vport in range(tables.VPORTS):
         takes = network.receive_mtu.get(vport, ANY_MTU) if vport in network.vports else 0
         yield Write(Table.LOCAL, tables.LOCAL_VPORTS + vport, pack(tables.LOCAL_VPORT_FIELDS, {"receive_mtu": takes}))
-    used = {
-        tables.LOCAL_WILDCARDS + vnet: pack(tables.LOCAL_FIELDS, local_fields(to))
-        for (vnet, mac), to in network.forwarding.items()
-        if mac is None
-    }
-    exact: dict[Key, Destination] = {
-        (vnet, int.from_bytes(mac, "big")): to for (vnet, mac), to in network.forwarding.items() if mac is not None
-    }
+    any_mac, exact = destinations(network)
+    used = {tables.LOCAL_WILDCARDS + vnet: pack(tables.LOCAL_FIELDS, local_fields(to)) for vnet, to in any_mac.items()}
     placed = {
         row: pack(LOCAL_TABLE.fields, {**local_fields(exact[key]), **LOCAL_TABLE.values(key)})
         for row, key in FORWARD.place(exact).items()

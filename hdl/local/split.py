@@ -115,20 +115,8 @@ class Split(wiring.Component):
         # -- decide
         pipe = Pipe(m, lookup.start, vport=request.meta.vport, length=request.meta.length, mac=request.mac)
         pipe.step()
-        m.submodules.vnets = vnets = memory.Memory(shape=VPORT_ROW, depth=VPORTS, init=[])
-        write = vnets.write_port()
-        m.d.comb += [
-            write.en.eq(self.table.valid & (self.table.table == Table.VPORT)),
-            write.addr.eq(self.table.row),
-            write.data.eq(self.table.data),
-        ]
-
-        def vnet_of(vport):
-            port = vnets.read_port(domain="comb")
-            m.d.comb += port.addr.eq(vport)
-            return port.data
-
-        sender = vnet_of(pipe.vport)
+        vnets = self._memory(m, "vnets", VPORT_ROW, VPORTS, self.table.valid & (self.table.table == Table.VPORT))
+        sender = self._row(m, vnets, pipe.vport)
         pipe.put(known=sender.valid & (pipe.length >= MINIMUM_FRAME) & (pipe.length <= MAXIMUM_FRAME), vnet=sender.vnet)
         pipe.step()
         assert max(LOCAL_TABLE.places, VNETS, VPORTS) <= LOCAL_WILDCARDS
@@ -144,15 +132,8 @@ class Split(wiring.Component):
             exact.row.eq(self.table.row),
             exact.entry.eq(self.table.data[: exact.entry.shape().size]),
         ]
-        m.submodules.wildcards = wildcards = memory.Memory(shape=LOCAL_ROW, depth=VNETS, init=[])
-        write, read = wildcards.write_port(), wildcards.read_port(domain="comb")
-        m.d.comb += [
-            write.en.eq(write_wildcard),
-            write.addr.eq(self.table.row),
-            write.data.eq(self.table.data),
-            read.addr.eq(pipe.vnet),
-        ]
-        pipe.put(wildcard=read.data)
+        wildcards = self._memory(m, "wildcards", LOCAL_ROW, VNETS, write_wildcard)
+        pipe.put(wildcard=self._row(m, wildcards, pipe.vnet))
         for _ in range(exact.latency):
             pipe.step()
         pipe.put(
@@ -160,16 +141,9 @@ class Split(wiring.Component):
             to=Mux(exact.hit, exact.value.vport, pipe.wildcard.vport),
         )
         pipe.step()
-        m.submodules.takes = takes = memory.Memory(shape=LOCAL_VPORT_ROW, depth=VPORTS, init=[])
-        write, read = takes.write_port(), takes.read_port(domain="comb")
-        m.d.comb += [
-            write.en.eq(write_vport),
-            write.addr.eq(self.table.row),
-            write.data.eq(self.table.data),
-            read.addr.eq(pipe.to),
-        ]
-        target = vnet_of(pipe.to)
-        pipe.put(same=target.valid & (target.vnet == pipe.vnet), receive_mtu=read.data.receive_mtu)
+        takes = self._memory(m, "takes", LOCAL_VPORT_ROW, VPORTS, write_vport)
+        target = self._row(m, vnets, pipe.to)
+        pipe.put(same=target.valid & (target.vnet == pipe.vnet), receive_mtu=self._row(m, takes, pipe.to).receive_mtu)
         pipe.step()
         assert pipe.cycles == self.latency
         m.d.comb += [
@@ -195,3 +169,16 @@ class Split(wiring.Component):
             self.local.p.target.eq(found.answer),
         ]
         return m
+
+    def _memory(self, m: Module, name: str, shape, rows: int, write) -> memory.Memory:
+        """A table, small enough for distributed RAM, that takes the row on `table` with `write`."""
+        m.submodules[name] = table = memory.Memory(shape=shape, depth=rows, init=[])
+        port = table.write_port()
+        m.d.comb += [port.en.eq(write), port.addr.eq(self.table.row), port.data.eq(self.table.data)]
+        return table
+
+    def _row(self, m: Module, table: memory.Memory, address):
+        """What lies there, in the same cycle."""
+        port = table.read_port(domain="comb")
+        m.d.comb += port.addr.eq(address)
+        return port.data

@@ -175,7 +175,7 @@ SETTINGS_FIELDS: Fields = {
     "slow_vport": VPORT_BITS,
     "drop_bad_checksum": VPORTS,  # a bit each
     "vnet_contexts": CONTEXT_BITS,  # frames of one vnet that may be merged at once; 0: all
-    "class_contexts": CONTEXT_BITS,  # STT frames of one class of outer sources that may be open; 0: the card's way
+    "class_contexts": CONTEXT_BITS,  # open STT frames of one class of outer sources; 0: 3/4, once all are in use
 }
 
 ROW_FIELDS: Mapping[RxTable, Fields] = {

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from hdl.registers.receive import ChecksumStatus, RxReason
 from sim.card.binding_receive import Delivered
@@ -44,8 +45,14 @@ class Delivery:
 
 def delivery(record: Delivered, data: bytes) -> Delivery:
     """A record of the C interface; `data`: of all frames kept."""
+    frame = data[record.offset : record.offset + record.size]
+    return described(record, frame, cycle=record.cycle, last_byte_cycle=record.last_byte_cycle)
+
+
+def described(record: Any, frame: bytes, *, cycle: int, last_byte_cycle: int) -> Delivery:
+    """A frame with what `record`, which has the fields of `hdl.rx.layouts.Delivery`, says of it."""
     return Delivery(
-        data=data[record.offset : record.offset + record.size],
+        data=frame,
         vports=record.vports,
         queue=record.queue,
         gso_size=record.gso_size,
@@ -61,8 +68,8 @@ def delivery(record: Delivered, data: bytes) -> Delivery:
         tunnelled=bool(record.tunnelled),
         tag=record.tci if record.tagged else None,
         cut=bool(record.cut),
-        cycle=record.cycle,
-        last_byte_cycle=record.last_byte_cycle,
+        cycle=cycle,
+        last_byte_cycle=last_byte_cycle,
     )
 
 

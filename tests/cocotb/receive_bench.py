@@ -22,11 +22,11 @@ from cocotb.task import Task
 from cocotb.triggers import RisingEdge, Timer
 
 from driver import receive as driver_receive
-from hdl.registers.receive import ChecksumStatus, RxCounter, RxReason
+from hdl.registers.receive import RxCounter, RxReason
 from hdl.rx.layouts import Delivery as Record
 from hdl.rx.layouts import place_beat
 from hdl.stream.beat import wire_beat
-from sim.card.deliveries import GSO_NONE, GSO_TCPV4, GSO_TCPV6, Delivery
+from sim.card.deliveries import Delivery, described
 from sim.model.receive.card import ReceiveSettings
 from tests.cocotb.bench import PATIENCE, PERIOD, RESET, WIDTH, field, now
 from tests.cocotb.pauses import Pause, never
@@ -174,7 +174,8 @@ class Memory:
             self.lost[reason] += record.packets
             return
         assert 0 not in written[: record.length], f"a frame of {record.length} bytes that are not all there"
-        self.deliveries.append(delivery(record, patched(bytes(content[: record.length]), record.patches), self.cycle))
+        frame = patched(bytes(content[: record.length]), record.patches)
+        self.deliveries.append(described(record, frame, cycle=self.cycle, last_byte_cycle=0))
 
 
 def patched(frame: bytes, patches: Any) -> bytes:
@@ -189,30 +190,6 @@ def patched(frame: bytes, patches: Any) -> bytes:
         pack_into("!H", out, l4 + 12, patches.tcp_flags)
         pack_into("!H", out, l4 + 16, patches.l4_checksum)
     return bytes(out)
-
-
-def delivery(record: Any, frame: bytes, cycle: int) -> Delivery:
-    """What the card's record says."""
-    return Delivery(
-        data=frame,
-        vports=record.vports,
-        queue=record.queue,
-        gso_size=record.gso_size,
-        gso_type=(GSO_TCPV6 if record.tcpv6 else GSO_TCPV4) if record.gso_size else GSO_NONE,
-        fixed_id=bool(record.fixed_id),
-        ip_status=ChecksumStatus(record.ip_status),
-        l4_status=ChecksumStatus(record.l4_status),
-        packets=record.packets,
-        slow=bool(record.slow),
-        hash=record.hash,
-        vnet=record.vnet,
-        entry=record.entry,
-        tunnelled=bool(record.tunnelled),
-        tag=record.tci if record.tagged else None,
-        cut=bool(record.cut),
-        cycle=cycle,
-        last_byte_cycle=0,
-    )
 
 
 class ReceiveBench:

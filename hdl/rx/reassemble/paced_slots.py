@@ -18,7 +18,8 @@ class PacedSlots(wiring.Component):
         tag ─── tags ─ slot ─│─ any ─│─────────────────────┐
         kind ── row 0 ─ row 1 ─ row 2 ─ row 3 ─ first ─│─ victim
 
-    Ports: as those of `Slots`; `any` is of part 3.
+    Ports: as those of `Slots`; `any` is of part 3, and `free` comes in the cycle behind part 6: a loop that has begun
+    by then has to `start` again.
 
     Parameters
     ----------
