@@ -257,7 +257,8 @@ class SecondChance(wiring.Component):
     def _count(self, m: Module, ram, clean: Clean, step, full, vacant, everyone, replace) -> None:
         """Slots of each class. The old one's class has one less from the next lookup's second cycle on.
 
-        Whether a class has its share lies beside its number, so that it is known as soon as the row is read.
+        Whether a class has its share lies beside its number, so that it is known as soon as the row is read. So another
+        `quota` counts for a class from its next insertion on.
         """
         row = data.StructLayout({"count": range(self.slots + 1), "full": 1, "over": 1})  # >= quota, > quota
         counts, kinds = ram("counts", row, 1 << self.kind_bits), ram("kinds", self.kind_bits, self.slots)
