@@ -11,10 +11,10 @@ demo: $(VENV)/ready
 	$(BIN)/tunnelnic demo
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 -m "not full" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not full" $(PYTEST_ARGS)
 
 test-full: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -8,8 +8,8 @@
 
 The library is named by a hash of the Verilog, the harness, the flags and Verilator's version; configurations that
 differ only in their rates share it. A hash of the sources and the configuration leads to that name, so that an
-unchanged tree does not even elaborate. Files appear by an atomic rename, and only one build runs at a time: parallel
-test runs wait for it and find its result.
+unchanged tree does not even elaborate. Files appear by an atomic rename, and of two that want the same card at the same
+time the second waits for the first and finds its result.
 
 The cache is `$XDG_CACHE_HOME/tunnelnic/card`, or `~/.cache/tunnelnic/card`. It can be deleted at any time.
 """
@@ -48,23 +48,16 @@ def build(config: NicConfig, *, top: Top = TRANSMIT, component: Any = None, trac
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
+    if component is not None:
+        return _made(top, component, trace=trace)
     link = folder / f"{_source_key(config, top, trace)}.key"
-    if component is None and (library := _follow(link)):
+    if library := _follow(link):
         return library
-    with _one_at_a_time(folder):
-        if component is None and (library := _follow(link)):
+    with _one_at_a_time(link):
+        if library := _follow(link):
             return library
-        if component is None:
-            component = top.path(config)
-            text = elaborate.verilog(component, readable=trace)
-            unchanged = _hdl_digest() == HDL_AT_IMPORT  # or what was elaborated is not what is on the disk
-        else:
-            text, unchanged = elaborate.verilog(component, readable=trace), False
-        layout = elaborate.layout_header(component.signature)
-        library = folder / f"{_digest(text, layout, _tools_key(top, trace))}.so"
-        if not library.exists():
-            _compile(text, layout, top, library, trace=trace)
-        if unchanged:
+        library = _made(top, top.path(config), trace=trace)
+        if _hdl_digest() == HDL_AT_IMPORT:  # or what was elaborated is not what is on the disk
             with _appearing(link) as target:
                 target.write_text(library.name)
     return library
@@ -74,6 +67,16 @@ def cache_folder() -> Path:
     """Where compiled cards are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "tunnelnic" / "card"
+
+
+def _made(top: Top, component: Any, *, trace: bool) -> Path:
+    """The library of this hardware; compiled if the cache does not have it."""
+    text, layout = elaborate.verilog(component, readable=trace), elaborate.layout_header(component.signature)
+    library = cache_folder() / f"{_digest(text, layout, _tools_key(top, trace))}.so"
+    with _one_at_a_time(library):
+        if not library.exists():
+            _compile(text, layout, top, library, trace=trace)
+    return library
 
 
 def _compile(text: str, layout: str, top: Top, library: Path, *, trace: bool) -> None:
@@ -164,7 +167,7 @@ def _appearing(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    with (folder / "build.lock").open("w") as lock:
+def _one_at_a_time(target: Path) -> Iterator[None]:
+    with target.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -20,10 +20,22 @@ from tests.sim.card.loopback import Loopback
 TEN = PRESETS["10g"]
 
 
+@pytest.fixture(scope="module")
+def runtime():
+    """Verilator's own library as object files: the same for every card."""
+    build_module.cache_folder().mkdir(parents=True, exist_ok=True)
+    return build_module._runtime(build_module.cache_folder(), trace=False)
+
+
 @pytest.fixture
-def empty_cache(tmp_path, monkeypatch):
+def empty_cache(tmp_path, monkeypatch, runtime):
+    """A cache without a card."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "tunnelnic" / "card"
+    folder = build_module.cache_folder()
+    folder.mkdir(parents=True)
+    for file in runtime:
+        (folder / file.name).symlink_to(file)
+    return folder
 
 
 def test_the_same_card_is_compiled_once(empty_cache, monkeypatch):
