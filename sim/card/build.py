@@ -90,7 +90,7 @@ def _compile(text: str, layout: str, top: Top, library: Path, *, trace: bool) ->
         (folder / "layout.h").write_text(layout)
         for file in (*SHARED, *top.harness):
             shutil.copy(HERE / file, folder)
-        units = {unit: toolchain.COLD if "Slow" in unit.name else toolchain.HOT for unit in folder.glob("*.cpp")}
+        units = toolchain.gather(folder, toolchain.HOT)
         objects = toolchain.compile_all(units, [*defines, *_includes(), f"-I{folder}"])
         with _appearing(library) as target:
             toolchain.link([*objects, *runtime], target)

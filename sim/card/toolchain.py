@@ -105,6 +105,20 @@ def verilate(verilog: Path, folder: Path, *, trace: bool) -> None:
     run([binary, *flags, "-Mdir", folder, verilog], folder, {"VERILATOR_ROOT": str(root)})
 
 
+def gather(folder: Path, flags: Flags) -> dict[Path, Flags]:
+    """Units for `compile_all` that include all C++ files of a folder: one a core of what runs each cycle (`flags`), and
+    of what runs once (`COLD`). The headers in front of each file take the compiler longer than most files."""
+    files = sorted(folder.glob("*.cpp"), key=lambda file: -file.stat().st_size)
+    units: dict[Path, Flags] = {}
+    for name, optimise in (("cold", COLD), ("hot", flags)):
+        mine = [file for file in files if ("Slow" in file.name) == (name == "cold")]
+        for number in range(cores := os.cpu_count() or 1):
+            unit = folder / f"{name}-{number}.cc"
+            unit.write_text("".join(f'#include "{file.name}"\n' for file in mine[number::cores]))
+            units[unit] = optimise
+    return units
+
+
 def compile_all(units: Mapping[Path, Flags], flags: Sequence[str]) -> list[Path]:
     """C++ files, each with its optimisation flags, to object files beside them; as many at once as there are cores."""
     cxx = compiler()
@@ -114,9 +128,8 @@ def compile_all(units: Mapping[Path, Flags], flags: Sequence[str]) -> list[Path]
         run([cxx, *COMPILE, *flags, *units[unit], "-c", unit, "-o", target], unit.parent)
         return target
 
-    largest_first = sorted(units, key=lambda unit: -unit.stat().st_size)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(one, largest_first))
+        return list(pool.map(one, units))
 
 
 def link(objects: Sequence[Path], library: Path) -> None:

@@ -43,7 +43,6 @@ VERILATE: toolchain.Flags = (
     *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
 )
 HOT: toolchain.Flags = ("-O1",)  # Python takes most of each cycle: a faster model is not worth a slower build
-COLD: toolchain.Flags = ("-O0",)
 RUNTIME = ("verilated", "verilated_threads", "verilated_vpi")
 LIBRARY = ("-lcocotbvpi_verilator", "-pthread")
 
@@ -86,7 +85,7 @@ def _compile(text: str, folder: Path, ports: Sequence[str]) -> None:
         sources = (scratch / "ports.vlt", scratch / "card.v")
         command: list[str | Path] = [root / "bin" / "verilator_bin", *VERILATE, "-Mdir", scratch, *sources]
         toolchain.run(command, scratch, {"VERILATOR_ROOT": str(root)})
-        units = {unit: COLD if "Slow" in unit.name else HOT for unit in scratch.glob("*.cpp")}
+        units = toolchain.gather(scratch, HOT)
         for source in (main, *(root / "include" / f"{name}.cpp" for name in RUNTIME)):
             units[scratch / source.name] = HOT
             (scratch / source.name).write_bytes(source.read_bytes())
@@ -108,7 +107,7 @@ def _tools(top: Top) -> str:
     flags = (
         VERILATE,
         HOT,
-        COLD,
+        toolchain.COLD,
         PORTS[top.name],
         toolchain.COMPILE,
         toolchain.machine(),
