@@ -46,11 +46,10 @@ def build(config: NicConfig, *, top: Top = TRANSMIT, component: Any = None, trac
 
     Raises BuildError if a tool is missing or fails.
     """
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    cache_folder().mkdir(parents=True, exist_ok=True)
     if component is not None:
         return _made(top, component, trace=trace)
-    link = folder / f"{_source_key(config, top, trace)}.key"
+    link = cache_folder() / f"{_source_key(config, top, trace)}.key"
     if library := _follow(link):
         return library
     with _one_at_a_time(link):
@@ -90,7 +89,7 @@ def _compile(text: str, layout: str, top: Top, library: Path, *, trace: bool) ->
         (folder / "layout.h").write_text(layout)
         for file in (*SHARED, *top.harness):
             shutil.copy(HERE / file, folder)
-        units = toolchain.gather(folder, toolchain.HOT)
+        units = toolchain.gather(folder)
         objects = toolchain.compile_all(units, [*defines, *_includes(), f"-I{folder}"])
         with _appearing(library) as target:
             toolchain.link([*objects, *runtime], target)

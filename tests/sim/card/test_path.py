@@ -1,7 +1,5 @@
 """The transmit path itself in the virtual card; that what it sends is right is for tests/path to say."""
 
-import time
-
 import pytest
 
 from driver import tables
@@ -33,19 +31,15 @@ def test_reset_empties_the_tables(card):
 
 
 def test_speed(card, capsys):
-    """The best of five by processor time, against a quarter of what the card is meant for.
-
-    Other work may share the machine's memory. `tunnelnic bench tx` says what it really is.
-    """
+    """The best of five, against half of what the card is meant for: other work may share the machine."""
     card.reset()
     tables.program(card, config_of(all_tunnels()["vxlan ipv4"], 1500).driver_network(), card.config.width)
     frames = [Frame(frame, gso_size=1300) for frame in traffic.frames("32k")]
-    found = []
-    for _ in range(5):
-        began = time.process_time()
-        measured = card.measure(frames, warm_up_cycles=0, cycles=100_000)
-        found.append(100_000 / (time.process_time() - began))
-        assert measured.packets
+    measured = max(
+        (card.measure(frames, warm_up_cycles=0, cycles=100_000) for _ in range(5)),
+        key=lambda measured: measured.cycles_per_second,
+    )
+    assert measured.packets
     with capsys.disabled():
-        print(f"\n{card.config.name}: {max(found):,.0f} cycles/s, VXLAN, 32 KiB super-segments")
-    assert max(found) > CYCLES_PER_SECOND[card.config.name] / 4
+        print(f"\n{card.config.name}: {measured.cycles_per_second:,.0f} cycles/s, VXLAN, 32 KiB super-segments")
+    assert measured.cycles_per_second > CYCLES_PER_SECOND[card.config.name] / 2
