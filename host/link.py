@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from os import sched_getaffinity
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from driver import receive, tables
@@ -236,12 +237,10 @@ def open_receiver(nic: NicConfig) -> Iterator[VirtualReceiver]:
 
 
 @contextmanager
-def several(
-    opened: Callable[[NicConfig], AbstractContextManager[Place]], nic: NicConfig, number: int = 2
-) -> Iterator[list[Place]]:
-    """Several links or cards, which can run at the same time."""
+def several(opened: Callable[[NicConfig], AbstractContextManager[Place]], nic: NicConfig) -> Iterator[list[Place]]:
+    """Links or cards that can run at the same time: as many as there are cores for this process."""
     with ExitStack() as stack:
-        yield [stack.enter_context(opened(nic)) for _ in range(number)]
+        yield [stack.enter_context(opened(nic)) for _ in sched_getaffinity(0)]
 
 
 def spread(
