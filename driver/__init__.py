@@ -2,7 +2,8 @@
 
 ::
 
-    network.Network ── profiles.render ── tables.program ── transport.Transport ── card
-                                          cuckoo.Cuckoo                      └──── counters.read
-    receive.Receive ───────────────────── receive.writes
+    network.Network ── profiles.render ── tables.program ──┬─ transport.Transport ── card
+    receive.Receive ───────────────────── receive.program ─┘                   └──── counters.read
+                                          cuckoo.Cuckoo: who finds room where
+                                          changes.changes: what a card that was just switched on need not be told
 """

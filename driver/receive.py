@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple
 
+from driver.changes import changes
 from driver.cuckoo import Cuckoo, Key, NoRoom
 from driver.network import KEY_BITS
 from driver.network import Encapsulation as Name
@@ -205,9 +206,13 @@ class RxWrite(NamedTuple):
     data: int
 
 
-def program(transport: ReceiveTransport, receive: Receive) -> None:
-    """Tell a card its whole receive configuration. Raises TooMany or NoRoom before the first write."""
-    for write in writes(receive):
+def program(transport: ReceiveTransport, receive: Receive, *, fresh: bool = False) -> None:
+    """Tell a card its whole receive configuration. Raises TooMany or NoRoom before the first write.
+
+    `fresh`: nobody has written to it since power-up, so rows that stay zero are left out.
+    """
+    rows = writes(receive)
+    for write in changes(rows) if fresh else rows:
         transport.write_row(*write)
 
 

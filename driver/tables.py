@@ -12,6 +12,7 @@ go on as they were routed: let the card run empty before changing a profile or a
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from driver.changes import changes
 from driver.cuckoo import Cuckoo, Key
 from driver.network import Destination, Network, ToVport
 from driver.profiles import Profile, render, tunnel_fields, uplink
@@ -48,9 +49,13 @@ class Write(NamedTuple):
     data: int
 
 
-def program(transport: Transport, network: Network, width: int) -> None:
-    """Tell a card of `width` bytes a beat its whole configuration. Raises TooMany or NoRoom before the first write."""
-    for write in writes(network, width):
+def program(transport: Transport, network: Network, width: int, *, fresh: bool = False) -> None:
+    """Tell a card of `width` bytes a beat its whole configuration. Raises TooMany or NoRoom before the first write.
+
+    `fresh`: nobody has written to it since power-up, so rows that stay zero are left out.
+    """
+    rows = writes(network, width)
+    for write in changes(rows) if fresh else rows:
         transport.write_row(*write)
 
 

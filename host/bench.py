@@ -69,7 +69,7 @@ def measure(card: Any, nic: NicConfig, encapsulation: str, pattern: str, cycles:
     round_units = sum(units)
     round_cycles = round(wire.seconds(round_units, nic.line_bps) * nic.clock_hz)
     card.reset()
-    tables.program(card, config.driver_network(), nic.width)
+    tables.program(card, config.driver_network(), nic.width, fresh=True)
     found = card.measure(frames, warm_up_cycles=WARM_UP_CYCLES + WARM_UP_ROUNDS * round_cycles, cycles=cycles)
     if found.ideal_wire_units not in windows(units, found.packets):
         raise UserError(

@@ -158,7 +158,7 @@ class Link:
     def transmit(self, config: Config, frames: Sequence[Frame]) -> Sent:
         """Frames of one size each, the next one always waiting. Raises Mismatch if one does not get out."""
         self.near.reset()
-        tables.program(self.near, config.driver_network(), self.nic.width)
+        tables.program(self.near, config.driver_network(), self.nic.width, fresh=True)
         result = self.near.transmit(frames)
         found = result.packets
         first = frames[0]
@@ -174,7 +174,7 @@ class Link:
     def receive(self, config: Config, sent: Sent, packets: Sequence[OnWire], card: int = FAR) -> Arrived:
         """Give packets to the receiving card, all or some of those that were sent, and check all that it hands up."""
         self.far.reset()
-        receive.program(self.far, far_end(config, card))
+        receive.program(self.far, far_end(config, card), fresh=True)
         on_wire = [packet.data.ljust(wire.SHORTEST, b"\0") for packet in packets]
         result = self.far.receive(on_wire, times=[packet.start_ns for packet in packets])
         return self._account(result, sent, packets)

@@ -126,9 +126,9 @@ def open_receiver(config: NicConfig, trace: Path | None = None) -> Iterator[Rece
 
 
 def program(card: ReceivingCard, config: Config) -> None:
-    """Write all rows of the receive tables. Raises UserError."""
+    """Tell a card, as it is after power-up, its receive configuration. Raises UserError."""
     try:
-        receive.program(card, config.driver_receive(card.config.name))
+        receive.program(card, config.driver_receive(card.config.name), fresh=True)
     except (TooMany, NoRoom) as error:
         raise UserError(str(error)) from None
 

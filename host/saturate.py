@@ -186,7 +186,8 @@ def measure(name: str, size: int, number: int) -> Callable[[Any], Row]:
         if wrong:
             raise UserError(f"packets have {sorted(wrong)} bytes, not {size - FCS}")
         card.reset()
-        receive.program(card, full(tunnels or tunnels_of(all_tunnels()["vxlan ipv4"] or {}), bare=tunnels is None))
+        tables_full = full(tunnels or tunnels_of(all_tunnels()["vxlan ipv4"] or {}), bare=tunnels is None)
+        receive.program(card, tables_full, fresh=True)
         each = wire.seconds(wire.units([size - FCS]), nic.line_bps) * nic.clock_hz  # cycles a packet
         warm_up = WARM_UP + round(len(round_) * each)
         found = card.measure(round_, warm_up_cycles=warm_up, cycles=round((number + 10) * each))

@@ -115,7 +115,7 @@ class Run:
 def transmit(card: VirtualCard, config: NicConfig, network: Network, frames: Sequence[Frame], progress: Advance) -> Run:
     """Reset the card, program it and send frames through it, the next one always waiting."""
     card.reset()
-    tables.program(card, network, config.width)
+    tables.program(card, network, config.width, fresh=True)
     result = card.transmit(frames, progress=progress)
     sent = [frames[number] for number in result.order]
     return Run(

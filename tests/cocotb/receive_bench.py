@@ -22,6 +22,7 @@ from cocotb.task import Task
 from cocotb.triggers import RisingEdge, Timer
 
 from driver import receive as driver_receive
+from driver.changes import changes
 from hdl.registers.receive import RxCounter, RxReason
 from hdl.rx.layouts import Delivery as Record
 from hdl.rx.layouts import place_beat
@@ -237,10 +238,9 @@ class ReceiveBench:
         return now()
 
     async def program(self, settings: ReceiveSettings) -> None:
-        """All tables, and until the last row is in its place. Rows of zeros are left out: they are so at first."""
-        for write in driver_receive.writes(for_driver(settings)):
-            if write.data:
-                await self.write(write)
+        """All tables, and until the last row is in its place. Rows that stay zero are left out."""
+        for write in changes(driver_receive.writes(for_driver(settings))):
+            await self.write(write)
         await self.edge
         while not self.dut.table__ready.value:
             await self.edge

@@ -26,7 +26,7 @@ CWR, ACK, PSH = 0x80, 0x10, 0x08
 
 @dataclass
 class TableCard:
-    """`rows`: what was written. Counters and running numbers as the card has them."""
+    """`rows`: what was written, the rest is zero. Counters and running numbers as the card has them."""
 
     width: int = 8
     rows: dict[tuple[Table, int], int] = field(default_factory=dict)
@@ -43,13 +43,13 @@ class TableCard:
         return self.counts[index]
 
     def row(self, table: Table, number: int, fields: Fields) -> dict[str, int]:
-        return unpack(fields, self.rows[table, number])
+        return unpack(fields, self.rows.get((table, number), 0))
 
     def words(self, profile: int, count: int) -> Iterator[tuple[int, int]]:
         """(word, patch code) of a template, from its rows."""
         lanes, beats = self.width // 2, tables.TEMPLATE_BYTES // self.width
         for at in range(count):
-            row = self.rows[Table.TEMPLATE, profile * beats + at // lanes]
+            row = self.rows.get((Table.TEMPLATE, profile * beats + at // lanes), 0)
             lane = at % lanes
             data = (row >> 16 * lane & 0xFFFF).to_bytes(2, "little")
             yield int.from_bytes(data, "big"), row >> 8 * self.width + 5 * lane & 31
@@ -185,7 +185,7 @@ class TableCard:
         values |= {P.KEY_0 + k: tunnel["key"] >> 16 * (3 - k) & 0xFFFF for k in range(4)}
         values |= {P.REMOTE_0 + k: tunnel["remote"] >> 16 * (7 - k) & 0xFFFF for k in range(8)}
         if profile["sequence"]:
-            sequence = self.rows[Table.SEQUENCE, number]
+            sequence = self.rows.get((Table.SEQUENCE, number), 0)
             values |= {P.SEQUENCE_HIGH: sequence >> 16, P.SEQUENCE_LOW: sequence & 0xFFFF}
             self.rows[Table.SEQUENCE, number] = (sequence + 1) & 0xFFFFFFFF
         values[P.IP_CHECKSUM] = 0xFFFF ^ fold(

@@ -72,7 +72,7 @@ def fake_receiver(fake_card: type[FakeCard], monkeypatch: pytest.MonkeyPatch) ->
     """Every card of both directions is a fake one; a class of its own, so that a test may spoil it."""
     receiver = type("SpoiltReceiver", (FakeReceiver,), {})
     monkeypatch.setattr(sim.card.receive, "VirtualReceiver", receiver)
-    monkeypatch.setattr(driver.receive, "program", lambda card, description: card.program(description))
+    monkeypatch.setattr(driver.receive, "program", lambda card, description, fresh: card.program(description))
     return receiver
 
 

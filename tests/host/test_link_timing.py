@@ -20,7 +20,7 @@ from sim.card.receive import VirtualReceiver
 from tests.sim.card.handup import DELIVERY_XOR, HandUp
 
 
-def good(card: VirtualReceiver, _: Any) -> None:
+def good(card: VirtualReceiver, _: Any, *, fresh: bool) -> None:
     """Have it say that every packet is for vport 0, and that its checksums are good."""
     layout = data.Layout.cast(Delivery)
     values = {"vports": 1, "ip_status": ChecksumStatus.GOOD, "l4_status": ChecksumStatus.GOOD}

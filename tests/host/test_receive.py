@@ -365,11 +365,11 @@ class TestBadInput:
 def test_the_driver_is_told_what_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """`program` leaves the rows to the driver."""
     told: list[object] = []
-    monkeypatch.setattr("driver.receive.program", lambda card, settings: told.extend((card, settings)))
+    monkeypatch.setattr("driver.receive.program", lambda card, settings, fresh: told.extend((card, settings, fresh)))
     monkeypatch.setattr(Config, "driver_receive", lambda config, preset: config.uplink.slow_path, raising=False)
     card, config = FakeReceiver(PRESETS["10g"]), parse_config(CONFIG)
     receive_simulation.program(card, config)
-    assert told == [card, "host"]
+    assert told == [card, "host", True]
 
 
 class TestTheWire:

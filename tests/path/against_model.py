@@ -17,7 +17,7 @@ from tests.driver.networks import for_driver
 def start(card: VirtualCard, network: Network) -> None:
     """Reset the card and program its tables."""
     card.reset()
-    tables.program(card, for_driver(network), card.config.width)
+    tables.program(card, for_driver(network), card.config.width, fresh=True)
 
 
 def expect(network: Network, frames: Sequence[Frame]) -> tuple[list[bytes], dict[str, int]]:

@@ -78,7 +78,7 @@ def bound_of(settings: ReceiveSettings) -> int | None:
 def start(card: VirtualReceiver, settings: ReceiveSettings) -> None:
     """Reset the card and program its tables."""
     card.reset()
-    driver.receive.program(card, for_driver(settings))
+    driver.receive.program(card, for_driver(settings), fresh=True)
 
 
 def of_model(one: Delivery) -> Facts:
