@@ -240,6 +240,7 @@ def bench_rx(
 ) -> None:
     """Measure the receive path: a saturated wire, tables full and contexts open, packets of every size; takes hours.
 
+    It fails (exit code 1) if packets are lost at a size that the clock allows.
     Several machines, or evenings, share it with --shard; --merge puts their JSON files together.
     """
     from host import bench, saturate
@@ -263,7 +264,7 @@ def bench_rx(
     if json_file is not None and not as_json:
         report.write_json(json_file, {"rows": rows})
     report.show({"rows": rows}, saturate.table(rows), as_json=as_json)
-    raise typer.Exit(0 if rows and all(map(saturate.keeps_up, rows)) else MISMATCH)
+    raise typer.Exit(0 if rows and all(map(saturate.does_its_best, rows)) else MISMATCH)
 
 
 @app.command(epilog="Example: tunnelnic demo --folder /tmp/demo")

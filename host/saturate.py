@@ -281,6 +281,12 @@ def keeps_up(row: Row) -> bool:
     return not row["overruns"] and not row["lost"] and bool(row["packets"])
 
 
+def does_its_best(row: Row) -> bool:
+    """Whether it keeps up with the wire, or where the clock is too slow for that, with the clock."""
+    limited = row["clock_allows"] < 1 and row["wire_utilisation"] > row["clock_allows"] - 0.001
+    return keeps_up(row) or (limited and not row["lost"])
+
+
 def losses(row: Row) -> str:
     """How many of which size, and whether the clock is too slow for any better."""
     number = f"{row['wire_bytes']}: {row['overruns'] + sum(row['lost'].values()):,}"
@@ -305,6 +311,6 @@ def table(rows: Sequence[Row]) -> Table:
             f"{sum(row['packets'] for row in found):,}",
             f"{max(row['packets_per_second'] for row in found) / 1e6:.3f} M/s",
             f"{min(row['wire_utilisation'] for row in found):.4f}",
-            f"[bold red]{lost}[/]" if lost else "[green]none[/]",
+            f"[{'yellow' if all(map(does_its_best, bad)) else 'bold red'}]{lost}[/]" if lost else "[green]none[/]",
         )
     return shown

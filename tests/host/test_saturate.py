@@ -58,6 +58,21 @@ def test_what_the_clock_allows() -> None:
     assert all(saturate.clock_allows(NIC, size) == 1 for size in saturate.SIZES)
 
 
+@pytest.mark.parametrize(
+    ("change", "best"),
+    [
+        ({}, True),
+        ({"wire_utilisation": 0.899}, False),
+        ({"clock_allows": 1.0}, False),
+        ({"lost": {"no_buffer": 1}}, False),
+        ({"overruns": 0, "clock_allows": 1.0}, True),
+    ],
+)
+def test_losing_no_more_than_the_clock_makes_it(change: dict[str, object], best: bool) -> None:
+    row = {"overruns": 100, "lost": {}, "packets": 1000, "wire_utilisation": 0.9001, "clock_allows": 0.901} | change
+    assert saturate.does_its_best(row) is best
+
+
 def test_command(run: Run, fake_receiver: type[FakeReceiver], tmp_path: Path) -> None:
     path = tmp_path / "rx.json"
     words = ("bench", "rx", "--preset", "10g", "--encapsulation", "gre ipv6", "--size", 64, "--size", 128)
