@@ -92,7 +92,14 @@ def run(
     out = output_packets(done)
     padded = sum(len(packet.data) < SHORTEST for packet in packets)
     figures = report_receive.build(
-        done, expected, comparison, times=times, padded=padded, frames=len(out), elapsed=elapsed
+        done,
+        expected,
+        comparison,
+        terminate=config.terminate,
+        times=times,
+        padded=padded,
+        frames=len(out),
+        elapsed=elapsed,
     )
     return done, out, figures
 

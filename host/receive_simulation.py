@@ -64,6 +64,12 @@ class Delivered(Protocol):
     @property
     def cut(self) -> bool: ...
     @property
+    def entry(self) -> int:
+        """That ended its tunnel, where it is `tunnelled`."""
+
+    @property
+    def tunnelled(self) -> bool: ...
+    @property
     def cycle(self) -> int:
         """In which the record came."""
 
@@ -246,6 +252,7 @@ def as_delivery(one: Delivered) -> Delivery:
         one.l4_status.name.lower(),
         one.tag,
         bool(one.cut),
+        one.entry if one.tunnelled and not one.slow else None,
     )
 
 

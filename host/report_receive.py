@@ -1,14 +1,18 @@
 """What a run of the receiving card has to say: as JSON for machines, as a table for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
 from host import wire
+from host.config import Terminate
 from host.expect_receive import Comparison, Expected
 from host.receive_simulation import SECOND, ReceiveRun, arrivals
 from host.report import Report, per_second
+
+TUNNEL = {"encapsulation", "local", "remote", "key", "vnet"}  # of an entry, in the report
+SHOWN = 8  # tunnels in the table for people
 
 
 def build(
@@ -16,6 +20,7 @@ def build(
     expected: Expected | None,
     comparison: Comparison | None,
     *,
+    terminate: Sequence[Terminate],
     times: list[int] | None,
     padded: int,
     frames: int,
@@ -50,6 +55,7 @@ def build(
         "bytes_delivered": sum(len(one.frame) for one in run.deliveries),
         "super_segments": len(large),
         "coalescing": sum(large) / len(large) if large else None,
+        "tunnels": by_tunnel(run, terminate),
         "bad_checksums": sum("bad" in (one.ip_checksum, one.l4_checksum) for one in run.deliveries),
         "completion_delay_cycles": run.delay,
         "open_contexts_peak": run.open_peak,
@@ -63,6 +69,20 @@ def build(
         "check_seconds": expected.seconds if expected else None,
         "cycles_per_second_with_check": per_second(run.cycles, elapsed) if expected else None,
     }
+
+
+def by_tunnel(run: ReceiveRun, terminate: Sequence[Terminate]) -> list[dict[str, Any]]:
+    """What came through each tunnel, counted by the number of the `[[terminate]]` entry that each delivery has."""
+    found = [
+        {**entry.model_dump(mode="json", include=TUNNEL), "packets": 0, "frames": 0, "bytes": 0} for entry in terminate
+    ]
+    for one in run.deliveries:
+        if one.entry is not None:
+            mine = found[one.entry]
+            mine["packets"] += one.packets
+            mine["frames"] += 1
+            mine["bytes"] += len(one.frame)
+    return found
 
 
 def exit_code(report: Mapping[str, Any]) -> int:
@@ -82,6 +102,11 @@ def table(report: Mapping[str, Any]) -> Table:
     )
     if report["frames_out"] != report["frames_delivered"]:
         shown.add_row("handed up", f"{report['frames_out']:,} frames: cut again, to several vports or by the slow path")
+    busy = sorted((one for one in report["tunnels"] if one["packets"]), key=lambda one: -int(one["packets"]))
+    for number, one in enumerate(busy[:SHOWN]):
+        shown.add_row("" if number else "tunnels", tunnel(one))
+    if len(busy) > SHOWN:
+        shown.add_row("", f"[dim]and {len(busy) - SHOWN} more in the report[/]")
     if report["packets_slow"]:
         shown.add_row("slow path", f"{report['packets_slow']:,} packets as they came")
     drops = ", ".join(f"{reason} {count:,}" for reason, count in report["drops"].items())
@@ -106,6 +131,15 @@ def table(report: Mapping[str, Any]) -> Table:
     shown.add_row("model", verdict(report))
     shown.add_row("simulation", f"{report['cycles']:,} cycles, {report['simulation_cycles_per_second']:,.0f} a second")
     return shown
+
+
+def tunnel(row: Mapping[str, Any]) -> str:
+    """A line for one of `tunnels`."""
+    key = "" if row["key"] is None else f" key {row['key']:#x}"
+    peer = f" from {row['remote']}" if row["remote"] else ""
+    return (
+        f"{row['encapsulation']} at {row['local']}{key}{peer}: {row['packets']:,} packets in {row['frames']:,} frames"
+    )
 
 
 def merged(report: Mapping[str, Any]) -> str:

@@ -37,6 +37,8 @@ class Delivered:
     vnet: int
     tag: int | None
     cut: bool
+    entry: int
+    tunnelled: bool
     cycle: int
     last_byte_cycle: int
 
@@ -121,6 +123,8 @@ def record(one: Delivery, cycle: int) -> Delivered:
         63 if one.vnet is None else one.vnet,
         one.tag,
         one.cut,
+        63 if one.entry is None else one.entry,
+        one.entry is not None,
         cycle + DELAY,
         cycle,
     )

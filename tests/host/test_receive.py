@@ -83,6 +83,7 @@ mac = "*"
 to = "uplink"
 """
 VM2 = bytes.fromhex("52540000bb02")
+TUNNELS = [("gre", 8, 3), ("stt", 5, 1)]  # what `wire` sends through each: packets, frames
 KEYS = {
     *("preset", "width_bits", "clock_hz", "cycles", "packets_in", "bytes_in", "packets_delivered", "packets_slow"),
     *("frames_delivered", "drops", "counters", "coalescing", "completion_delay_cycles", "open_contexts_peak", "held"),
@@ -155,6 +156,9 @@ class TestReceive:
         assert (report["checked"], report["mismatches"], report["reordered"]) == (7, 0, 0)
         assert report["completion_delay_cycles"] == {"median": 40, "maximum": 40}
         assert report["open_contexts_peak"] == 1
+        assert [(one["encapsulation"], one["packets"], one["frames"]) for one in report["tunnels"]] == TUNNELS
+        assert report["tunnels"][0]["bytes"] == sum(len(finish(parse(frame))) for frame in (BIG, BIG_2, arp()))
+        assert "tunnels" in ran.out and "packets in 3 frames" in ran.out
         wanted = [
             finish(parse(BIG)),
             *segment(parse(BIG_2), 1400),

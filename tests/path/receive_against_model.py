@@ -28,7 +28,7 @@ NO_END = (RxCounter.PACKETS_IN, RxCounter.FRAMES_DELIVERED)  # all others say wh
 Facts = tuple[Any, ...]
 FIELDS = (
     *("frame", "vports", "queue", "gso_size", "gso_type", "fixed_id", "packets", "slow"),
-    *("vnet", "hash", "tag", "cut", "ip_status", "l4_status"),
+    *("vnet", "hash", "tag", "cut", "ip_status", "l4_status", "entry"),
 )
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def of_model(one: Delivery) -> Facts:
         one.fixed_id,
         one.packets,
         one.slow is not None,
-        *(() if one.slow else (one.vnet, one.hash, one.tag, one.cut, one.ip_checksum, one.l4_checksum)),
+        *(() if one.slow else (one.vnet, one.hash, one.tag, one.cut, one.ip_checksum, one.l4_checksum, one.entry)),
     )
 
 
@@ -104,7 +104,8 @@ def of_card(one: CardDelivery) -> Facts:
         ChecksumStatus.BAD: "bad",
         ChecksumStatus.PARTIAL: "partial",
     }
-    rest = (one.vnet, one.hash, one.tag, one.cut, status[one.ip_status], status[one.l4_status])
+    entry = one.entry if one.tunnelled else None
+    rest = (one.vnet, one.hash, one.tag, one.cut, status[one.ip_status], status[one.l4_status], entry)
     return (
         one.data.hex(),
         ports,

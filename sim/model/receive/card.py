@@ -59,6 +59,7 @@ class ReceiveCard:
         self.settings = settings
         self.receiver = Receiver(settings.terminate)
         self.coalescer = Coalescer(settings.coalesce)
+        self.number_of = {entry: number for number, entry in enumerate(settings.terminate.terminate)}
         self.open_peak = 0
         self.lost = dict.fromkeys(("no_vport", "bad_checksum"), 0)
         self.delivered = {"packets_delivered": 0, "frames_delivered": 0}
@@ -185,6 +186,7 @@ class ReceiveCard:
                 l4_checksum=l4_checksum,
                 tag=tag,
                 cut=steer.must_cut(vnet, frame, gso_size),
+                entry=None if one.entry is None else self.number_of[one.entry],
                 peer=one.source,
             )
         ]

@@ -32,6 +32,7 @@ class Delivery:
     l4_checksum: str = NONE
     tag: int | None = None  # TCI of a VLAN tag that belongs into the frame: STT carries it beside it
     cut: bool = False  # the frame is larger than its vport takes, or goes to several: it is segmented on the way up
+    entry: int | None = None  # number of the termination entry that ended its tunnel; None: it had no tunnel
     peer: IPv4Address | IPv6Address | None = field(default=None, compare=False)  # outer source; not handed up
 
     def frames_for(self, vport: int) -> list[bytes]:
