@@ -30,7 +30,7 @@ from tests.support.vectors import load
 MAC = bytes.fromhex("52540000bb01")  # to whom the frames' builders write
 CAPTURES = Path(__file__).parents[1] / "captures"
 WIDTHS = (8, 64)
-QUIET = 1500  # cycles: more than what any packet takes on its way through
+QUIET = 500  # cycles: more than what any packet takes on its way through
 LONGEST, ROOM = 65535, 110  # bytes from the outer IP header on that are merged; what may be in front of a frame
 ONE_OF_EACH = ("plain", "gre-v6-csum-key-seq", "nvgre-v4", "vxlan-v6-csum", "geneve-v4-options", "stt-v4-frame")
 PAUSES = {

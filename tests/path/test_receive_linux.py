@@ -19,7 +19,7 @@ from tests.path.receive_against_model import SHORTEST, difference, of_card, star
 from tests.support import gro
 
 WIDTHS = (8, 64)
-QUIET = 1500  # cycles: more than what any packet takes on its way through
+QUIET = 500  # cycles: more than what any packet takes on its way through
 
 
 @pytest.mark.parametrize("width", WIDTHS)
