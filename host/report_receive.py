@@ -77,7 +77,7 @@ def by_tunnel(run: ReceiveRun, terminate: Sequence[Terminate]) -> list[dict[str,
         {**entry.model_dump(mode="json", include=TUNNEL), "packets": 0, "frames": 0, "bytes": 0} for entry in terminate
     ]
     for one in run.deliveries:
-        if one.entry is not None:
+        if one.entry is not None and one.entry < len(found):  # the comparison says so of a number that is not there
             mine = found[one.entry]
             mine["packets"] += one.packets
             mine["frames"] += 1

@@ -287,6 +287,14 @@ class TestWrong:
         ran, report = self.go(run, capture, config_file, tmp_path)
         assert ran.code == 1 and report["first_mismatch"] == "vport vm2: frame 1 has gso_size 1399, expected 1400"
 
+    @pytest.mark.parametrize("number", [1, 63])
+    def test_a_wrong_tunnel(
+        self, number: int, run: Run, fake: type[FakeReceiver], capture: Path, config_file: Path, tmp_path: Path
+    ) -> None:
+        fake.spoil = spoilt(0, entry=number)
+        ran, report = self.go(run, capture, config_file, tmp_path)
+        assert ran.code == 1 and report["first_mismatch"] == f"vport vm1: frame 1 has entry {number}, expected 0"
+
     @pytest.mark.parametrize("check", ["--check", "--no-check"])
     def test_a_lost_frame(
         self, check: str, run: Run, fake: type[FakeReceiver], capture: Path, config_file: Path, tmp_path: Path
