@@ -287,10 +287,16 @@ def does_its_best(row: Row) -> bool:
     return keeps_up(row) or (limited and not row["lost"])
 
 
-def losses(row: Row) -> str:
-    """How many of which size, and whether the clock is too slow for any better."""
-    number = f"{row['wire_bytes']}: {row['overruns'] + sum(row['lost'].values()):,}"
-    return number if row["clock_allows"] == 1 else f"{number} (the clock allows {row['clock_allows']:.0%})"
+def losses(rows: Sequence[Row]) -> str:
+    """How many of which size; of those that the clock is too slow for, only which they are."""
+    bad = [row for row in rows if not does_its_best(row)]
+    said = [f"[bold red]{row['wire_bytes']}: {row['overruns'] + sum(row['lost'].values()):,}[/]" for row in bad]
+    slow = [row for row in rows if does_its_best(row) and not keeps_up(row)]
+    if slow:
+        sizes = f"{slow[0]['wire_bytes']} to {slow[-1]['wire_bytes']}"
+        rates = f"{slow[0]['clock_allows']:.0%} to {slow[-1]['clock_allows']:.0%}"
+        said.append(f"[yellow]{sizes}: the clock allows {rates}[/]")
+    return ", ".join(said) or "[green]none[/]"
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -302,8 +308,6 @@ def table(rows: Sequence[Row]) -> Table:
     for row in rows:
         groups.setdefault((row["preset"], row["encapsulation"]), []).append(row)
     for (preset, name), found in groups.items():
-        bad = [row for row in found if not keeps_up(row)]
-        lost = ", ".join(map(losses, bad))
         shown.add_row(
             preset,
             name,
@@ -311,6 +315,6 @@ def table(rows: Sequence[Row]) -> Table:
             f"{sum(row['packets'] for row in found):,}",
             f"{max(row['packets_per_second'] for row in found) / 1e6:.3f} M/s",
             f"{min(row['wire_utilisation'] for row in found):.4f}",
-            f"[{'yellow' if all(map(does_its_best, bad)) else 'bold red'}]{lost}[/]" if lost else "[green]none[/]",
+            losses(found),
         )
     return shown

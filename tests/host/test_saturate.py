@@ -73,6 +73,18 @@ def test_losing_no_more_than_the_clock_makes_it(change: dict[str, object], best:
     assert saturate.does_its_best(row) is best
 
 
+def test_what_is_shown_as_lost() -> None:
+    good = {"overruns": 0, "lost": {}, "packets": 1000, "wire_utilisation": 1.0, "clock_allows": 1.0, "wire_bytes": 64}
+    slow = [
+        good | {"overruns": 9, "wire_utilisation": part, "clock_allows": part, "wire_bytes": size}
+        for part, size in ((0.89, 69), (0.94, 74), (0.99, 79))
+    ]
+    bad = good | {"overruns": 1000, "lost": {"no_buffer": 2}, "wire_bytes": 128}
+    assert saturate.losses([good]) == "[green]none[/]"
+    assert saturate.losses([good, *slow]) == "[yellow]69 to 79: the clock allows 89% to 99%[/]"
+    assert saturate.losses([bad, *slow]).startswith("[bold red]128: 1,002[/], [yellow]69")
+
+
 def test_command(run: Run, fake_receiver: type[FakeReceiver], tmp_path: Path) -> None:
     path = tmp_path / "rx.json"
     words = ("bench", "rx", "--preset", "10g", "--encapsulation", "gre ipv6", "--size", 64, "--size", 128)
