@@ -56,7 +56,12 @@ def verilog(component: Any, *, readable: bool = False) -> str:
     top = WithoutReset(component)
     if readable:
         return str(amaranth.back.verilog.convert(top, name="card", emit_src=False, strip_internal_attrs=True))
-    text = rtlil.convert(top, name="card", emit_src=False)
+    return optimised(top)
+
+
+def optimised(component: Any) -> str:
+    """Verilog of a component, module `card`, in the way that Verilator compiles and runs fastest."""
+    text = rtlil.convert(component, name="card", emit_src=False)
     yosys = find_yosys(lambda found: found >= (0, 40))
     return str(yosys.run(["-q", "-"], "\n".join([f"read_rtlil <<end_of_rtlil\n{text}\nend_of_rtlil", *PASSES, ""])))
 

@@ -2,10 +2,10 @@
 
 ::
 
-    a path ── Amaranth ──> Verilog ── Verilator, --vpi ──> C++ ── compiler ──> TEXT-HASH/card
+    a path ── elaborate ──> Verilog ── Verilator, --vpi ──> C++ ── compiler ──> TEXT-HASH/card
        └────────── source key: hash of hdl/ ──────────────────────────────────────┘
 
-The Verilog is what Amaranth's own `verilog.convert` gives, with a reset: not that of the virtual card, which has none.
+The path has a reset here, which the virtual card has not.
 Only the ports are visible to cocotb, so that Verilator may optimise everything else (cocotb's runner would build with
 every signal visible, several times slower, with a makefile that names the compiler of another machine).
 
@@ -67,9 +67,9 @@ def simulator(config: NicConfig, top: Top = TRANSMIT) -> Path:
 
 
 def _verilog(config: NicConfig, top: Top) -> str:
-    from amaranth.back import verilog  # late: a simulator in the cache does not need it
+    from sim.card.elaborate import optimised  # late: a simulator in the cache does not need it
 
-    return str(verilog.convert(top.path(config), name=TOP, emit_src=False, strip_internal_attrs=True))
+    return optimised(top.path(config))
 
 
 def _compile(text: str, folder: Path, ports: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from tests.path.against_model import check
 from tests.support.frames import samples
 from tests.support.networks import MIXED, NETWORKS
 
-WIDTHS = (8, 16, 32, 64)
+WIDTHS = (8, *(pytest.param(width, marks=pytest.mark.full) for width in (16, 32)), 64)
 PAUSES = {
     "no-pauses": {},
     "host-pauses": {"input_pause": 0.6},

@@ -11,7 +11,7 @@ from tests.path.against_model import check, start
 from tests.support.frames import extension, samples, tcp_frame, udp_frame
 from tests.support.networks import NETWORKS
 
-WIDTHS = (8, 16, 32, 64)
+WIDTHS = (8, *(pytest.param(width, marks=pytest.mark.full) for width in (16, 32)), 64)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
