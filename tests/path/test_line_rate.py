@@ -39,7 +39,7 @@ def test_the_wire_is_busy(cards, name: str, pattern: str, width: int) -> None:
     assert LEAST[pattern] <= found.wire_utilisation <= 1, f"{found.wire_utilisation:.5f}; {again}"
 
 
-@pytest.mark.parametrize("width", [8, 16, 32, 64])
+@pytest.mark.parametrize("width", [8, *(pytest.param(width, marks=pytest.mark.full) for width in (16, 32)), 64])
 def test_a_packet_a_cycle_of_work(cards, width: int) -> None:
     """60-byte frames leave as fast as the beats allow: nothing in the path takes more than a cycle a packet."""
     network, card = NETWORKS["plain"], cards[width]
